@@ -1,0 +1,32 @@
+"""Binary Caffe weights files: an index, lazy blobs, and a writer that streams a changed copy.
+
+    with open_weights("net.caffemodel") as weights:
+        record = weights.get("conv1")
+        weight, bias = record.blobs
+        edit = LayerEdit(blobs=(weight, ArrayBlob(bias.array() * 2)))
+        with open("out.caffemodel", "wb") as out:
+            weights.write(out, {"conv1": edit})
+
+The file is indexed without being parsed and read where it is asked about. A layer that changes is
+rewritten field by field; all else is copied as it stands. This package knows files, not networks.
+"""
+
+from . import schema
+from .blobs import ArrayBlob, Blob, BlobSource
+from .edits import LayerEdit, NewLayer
+from .errors import CaffemodelError
+from .records import LayerRecord
+from .weights import Weights, open_weights
+
+__all__ = [
+    "ArrayBlob",
+    "Blob",
+    "BlobSource",
+    "CaffemodelError",
+    "LayerEdit",
+    "LayerRecord",
+    "NewLayer",
+    "Weights",
+    "open_weights",
+    "schema",
+]

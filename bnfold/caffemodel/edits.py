@@ -1,0 +1,50 @@
+"""What can be asked of the writer: data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .blobs import BlobSource
+
+ParamValue = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class LayerEdit:
+    """How a layer's record changes. What is left at None stays as it is, byte for byte.
+
+    remove: leave the record out; everything else is then ignored.
+    rename: its new name.
+    type: its new type, as "Scale". A V1 record can only take the types that V1 has a number for.
+    bottoms, tops: its new inputs and outputs; written only where the record carries some of its
+        own, since Caffe takes them from the prototxt.
+    blobs: all blobs it will have. One that *is* a Blob of the record is copied as it stands,
+        gradients included; any other is written anew, in the form of the blob that it replaces.
+    params: new values of fields, by message and field: {("convolution_param", "bias_term"): True}.
+        An enum takes its number or its value's name. None clears the field. Applies only where the
+        record carries the message; the message's other bytes stay as they are.
+    """
+
+    remove: bool = False
+    rename: str | None = None
+    type: str | None = None
+    bottoms: tuple[str, ...] | None = None
+    tops: tuple[str, ...] | None = None
+    blobs: tuple[BlobSource, ...] | None = None
+    params: Mapping[tuple[str, str], ParamValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewLayer:
+    """A record to add, in the form (modern or V1) of the file.
+
+    after: the layer behind whose record it goes, even if that one is removed; None for the end.
+    """
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    blobs: tuple[BlobSource, ...]
+    after: str | None = None

@@ -1,0 +1,228 @@
+"""What the bytes of a changed record will be: a list of pieces, whose sizes are known beforehand.
+
+Protobuf puts the length of a message before the message. A piece therefore knows its size, from
+shape and dtype, while the values themselves are computed only when the piece is written.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import fields as f
+from .blobs import MAX_AXES, Blob, BlobSource
+from .edits import LayerEdit, NewLayer
+from .errors import CaffemodelError, problem
+from .file import WeightsFile
+from .params import edit_params
+from .pieces import Copy, Pieces, Values, size_of
+from .records import LayerRecord
+from .wire import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    bytes_field,
+    bytes_head,
+    number_field,
+    tag,
+    text_field,
+    varint,
+    walk,
+)
+
+_FLOAT, _HALF = np.dtype("<f4"), np.dtype("<f2")
+_RAW_TYPES = {np.dtype(name): number for number, name in f.RAW_DTYPES.items()}
+# What a new blob writes, each in one place; what else a replaced BlobProto has stays around it.
+_SHAPE_FIELDS = (*f.LEGACY_SHAPE, f.SHAPE)
+_VALUE_FIELDS = (f.DATA, f.DOUBLE_DATA, f.RAW_DATA_TYPE, f.RAW_DATA)
+
+
+class Form(NamedTuple):
+    """How a blob is stored: see the attributes of the same names of Blob."""
+
+    legacy_shape: bool = False
+    storage: int = f.DATA
+    unpacked: bool = False
+
+
+def form_of(blob: Blob) -> Form:
+    """Return the form that `blob` is stored in."""
+    return Form(blob.legacy_shape, blob.storage, blob.unpacked)
+
+
+def edited_record(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> Pieces:
+    """Return what replaces `record`, its tag and length included. Raises CaffemodelError."""
+    layout = record.layout
+    body: Pieces = []
+    texts: dict[int, tuple[str, ...]] = {}
+    if edit.rename is not None:
+        texts[layout.name] = (edit.rename,)
+    # Unlike the rest, name and type are written even if the record has none: they say what it is.
+    if edit.rename is not None and not _carries(record, layout.name, BYTES):
+        body.append(text_field(layout.name, edit.rename))
+    type_wire = VARINT if record.is_v1 else BYTES
+    new_type = b""
+    if edit.type is not None:
+        new_type = _type_field(file, record.is_v1, edit.type, record.name)
+        if not _carries(record, layout.type, type_wire):
+            body.append(new_type)
+    if edit.bottoms is not None:
+        texts[layout.bottom] = edit.bottoms
+    if edit.tops is not None:
+        texts[layout.top] = edit.tops
+    params = edit_params(file, record, edit.params)
+    blobs = _new_blobs(file, record, edit.blobs) if edit.blobs is not None else None
+    blob_place, blob_end = 0, len(record.blobs) - 1
+    written: set[int] = set()
+    for field in record.fields:
+        number = field.number
+        if number in texts and field.wire == BYTES:
+            if number not in written:
+                body.extend(text_field(number, text) for text in texts[number])
+        elif new_type and number == layout.type and field.wire == type_wire:
+            if number not in written:
+                body.append(new_type)
+        elif blobs is not None and number == layout.blobs and field.wire == BYTES:
+            # Blobs keep their places; those that are added follow the last old one.
+            stop = None if blob_place == blob_end else blob_place + 1
+            for blob in blobs[blob_place:stop]:
+                body.extend(blob)
+            blob_place += 1
+        elif field.start in params:
+            body.extend(params[field.start])
+        else:
+            body.append(Copy(field.start, field.end))
+            continue
+        written.add(number)
+    if blobs is not None and not record.blobs:
+        for blob in blobs:
+            body.extend(blob)
+    return [bytes_head(layout.record, size_of(body)), *body]
+
+
+def new_record(
+    file: WeightsFile, layer: NewLayer, layout: f.LayerFields, legacy_shape: bool
+) -> Pieces:
+    """Return the record of an added layer, tag and length included. Raises CaffemodelError."""
+    blobs: Pieces = []
+    for index, source in enumerate(layer.blobs):
+        blob = _blob(file, layer.name, index, source, Form(legacy_shape), None)
+        blobs += [bytes_head(layout.blobs, size_of(blob)), *blob]
+    parts = {
+        layout.name: [text_field(layout.name, layer.name)],
+        layout.type: [_type_field(file, layout is f.V1, layer.type, layer.name)],
+        layout.bottom: [text_field(layout.bottom, name) for name in layer.bottoms],
+        layout.top: [text_field(layout.top, name) for name in layer.tops],
+    }
+    # Ascending numbers, as protobuf itself writes them; blobs have the highest.
+    body: Pieces = [piece for number in sorted(parts) for piece in parts[number]]
+    body += blobs
+    return [bytes_head(layout.record, size_of(body)), *body]
+
+
+def _carries(record: LayerRecord, number: int, wire: int) -> bool:
+    return any(field.number == number and field.wire == wire for field in record.fields)
+
+
+def _type_field(file: WeightsFile, is_v1: bool, name: str, layer: str) -> bytes:
+    if not is_v1:
+        return text_field(f.MODERN.type, name)
+    number = f.v1_number(name)
+    if number is None:
+        raise problem(
+            file.path,
+            f"cannot become a {name!r}: the V1 form of this file has no number for that type",
+            layer=layer,
+            do="convert the file with Caffe's upgrade_net_proto_binary first",
+        )
+    return number_field(f.V1.type, number)
+
+
+def _new_blobs(
+    file: WeightsFile, record: LayerRecord, sources: tuple[BlobSource, ...]
+) -> list[Pieces]:
+    """Return each new blob of `record` as a field: its own ones copied, others written anew."""
+    head = record.layout.blobs
+    out: list[Pieces] = []
+    for index, source in enumerate(sources):
+        if isinstance(source, Blob) and any(source is own for own in record.blobs):
+            blob: Pieces = [Copy(source.offset, source.end)]
+        else:
+            old = record.blobs[index] if index < len(record.blobs) else None
+            model = old or (record.blobs[0] if record.blobs else None)
+            form = form_of(model) if model else Form()
+            blob = _blob(file, record.name, index, source, form, old)
+        out.append([bytes_head(head, size_of(blob)), *blob])
+    return out
+
+
+def _blob(
+    file: WeightsFile, layer: str, index: int, source: BlobSource, form: Form, old: Blob | None
+) -> Pieces:
+    """Return a BlobProto with the values of `source` in `form`, and all else that `old` has."""
+    dtype = np.dtype(source.dtype)
+    shape = tuple(source.shape)
+    if dtype not in _RAW_TYPES:
+        raise _bad_source(file, layer, index, f"has dtype {dtype}; a caffemodel holds floats")
+    if len(shape) > MAX_AXES or any(dim < 0 for dim in shape):
+        raise _bad_source(file, layer, index, f"has the impossible shape {shape}")
+    legacy = form.legacy_shape and len(shape) <= len(f.LEGACY_SHAPE)
+    if legacy:
+        # Caffe compares legacy shapes from the right (include/caffe/blob.hpp, LegacyShape).
+        shape = (1,) * (len(f.LEGACY_SHAPE) - len(shape)) + shape
+    values = _values(source, dtype, form, layer, index)
+    if old is None:
+        return [_shape(shape, legacy), *values]
+    keep_shape = shape == old.shape and legacy == old.legacy_shape
+    body: Pieces = []
+    shaped = keep_shape or (len(shape) == 1 and not _shape_written(file, old))
+    placed = False
+    for field in walk(file, old.offset, old.end):
+        if field.number in _SHAPE_FIELDS and not keep_shape:
+            if not shaped:
+                body.append(_shape(shape, legacy))
+                shaped = True
+        elif field.number in _VALUE_FIELDS:
+            if not placed:
+                body.extend(values)
+                placed = True
+        elif field.number not in f.GRADIENTS:
+            body.append(Copy(field.start, field.end))
+    if not shaped:
+        body.insert(0, _shape(shape, legacy))
+    if not placed:
+        body.extend(values)
+    return body
+
+
+def _shape_written(file: WeightsFile, blob: Blob) -> bool:
+    return any(field.number in _SHAPE_FIELDS for field in walk(file, blob.offset, blob.end))
+
+
+def _shape(shape: tuple[int, ...], legacy: bool) -> bytes:
+    if legacy:
+        return b"".join(map(number_field, f.LEGACY_SHAPE, shape))
+    packed = b"".join(map(varint, shape))
+    return bytes_field(f.SHAPE, bytes_field(f.SHAPE_DIM, packed) if packed else b"")
+
+
+def _values(source: BlobSource, dtype: np.dtype[Any], form: Form, layer: str, index: int) -> Pieces:
+    """Return the field(s) with the values of `source`; half floats exist in raw_data only."""
+    size = math.prod(source.shape) * dtype.itemsize
+    if form.storage == f.RAW_DATA or dtype == _HALF:
+        return [
+            number_field(f.RAW_DATA_TYPE, _RAW_TYPES[dtype]),
+            bytes_head(f.RAW_DATA, size),
+            Values(source, dtype, b"", layer, index),
+        ]
+    number, wire = (f.DATA, FIXED32) if dtype == _FLOAT else (f.DOUBLE_DATA, FIXED64)
+    if form.unpacked:
+        return [Values(source, dtype, tag(number, wire), layer, index)]
+    return [bytes_head(number, size), Values(source, dtype, b"", layer, index)]
+
+
+def _bad_source(file: WeightsFile, layer: str, index: int, what: str) -> CaffemodelError:
+    return problem(file.path, f"the new blob {index} {what}", layer=layer)

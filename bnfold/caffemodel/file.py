@@ -1,0 +1,80 @@
+"""Reading a weights file by position.
+
+The file is read where it is asked about and never mapped: mapped pages count as resident memory for
+as long as the kernel pleases, a read buffer counts for as long as it is held.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from types import TracebackType
+
+from .errors import CaffemodelError, problem
+
+
+class WeightsFile:
+    """A regular file opened for reading, with its size at that moment. A context manager."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open `path`. Raises OSError as open() does, and CaffemodelError for what is no file."""
+        self.path = os.fspath(path)
+        self._fd: int | None = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        status = os.fstat(self._fd)
+        self.size = status.st_size
+        self.identity = (status.st_dev, status.st_ino)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise problem(self.path, f"is {kind}", do="give the path of a .caffemodel file")
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor. Raises ValueError once closed."""
+        if self._fd is None:
+            raise ValueError(f"{self.path} is closed")
+        return self._fd
+
+    def at(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from byte `offset`. Raises CaffemodelError if they are not there."""
+        data = os.pread(self.fd, size, offset)
+        if len(data) == size:
+            return data
+        buffer = bytearray(size)
+        self.into(offset, memoryview(buffer))
+        return bytes(buffer)
+
+    def into(self, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` with the bytes from `offset` on. Raises CaffemodelError if they end."""
+        done = 0
+        while done < len(buffer):
+            count = os.preadv(self.fd, [buffer[done:]], offset + done)
+            if count == 0:
+                raise self.shrank(offset + done)
+            done += count
+
+    def shrank(self, offset: int) -> CaffemodelError:
+        """Return the error for a file that ends at `offset` and did not when it was opened."""
+        return problem(
+            self.path,
+            "became shorter while it was read",
+            offset=offset,
+            do="leave it alone and retry",
+        )
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> WeightsFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -21,8 +21,8 @@ readonly BUILD_PACKAGES=(
   libgflags-dev libgoogle-glog-dev libgtest-dev libhdf5-dev libopenblas-dev libprotobuf-dev
 )
 readonly RUNTIME_PACKAGES=(
-  libboost-{filesystem,python,regex,system,thread}1.74.0
-  libgflags2.2 libgoogle-glog0v5 libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32
+  libboost-{filesystem,python,thread}1.74.0
+  libgflags2.2 libgoogle-glog0v6 libhdf5-103-1 libhdf5-hl-100 libopenblas0-pthread libprotobuf32
 )
 
 exec 3>&1 1>&2 # The answer goes to 3; whatever else is printed is progress.

@@ -1,0 +1,136 @@
+"""A prototxt file: its text, its tree and the edits made to it."""
+
+import os
+
+from .edits import Edits
+from .errors import PrototxtError
+from .parse import parse_source
+from .source import Source
+from .style import Value
+from .tree import Field, Message
+
+_SNIFFED = 1 << 16
+
+
+class Document:
+    """A parsed file that can be edited.
+
+    The tree under `root` keeps describing the text as it was read; edits are recorded and take
+    effect in `render`.
+    """
+
+    def __init__(self, source: Source, root: Message) -> None:
+        self.path = source.path
+        self.text = source.text
+        self.root = root
+        self._source = source
+        self._edits = Edits(root)
+
+    def error(self, place: Field | Message, reason: str) -> PrototxtError:
+        """Build, without raising it, an error at the place of a field or message.
+
+        Args:
+            place: what the error is about.
+            reason: what is wrong and what to do about it.
+        """
+        return PrototxtError(self.path, place.line, place.column, reason)
+
+    def remove(self, field: Field) -> None:
+        """Take a field out, with its lines and the comments that belong to it alone.
+
+        Removing a field twice is the same as once, and edits within it no longer matter.
+
+        Raises:
+            ValueError: the field is not of this document.
+        """
+        self._edits.remove(field)
+
+    def replace(self, field: Field, value: str | int | float) -> None:
+        """Give a scalar field another value; the last replacement counts.
+
+        Args:
+            field: the field, which keeps its place and name.
+            value: str for a quoted string (in the kind of quotes the old value has), Ident for a
+                bare word, or a bool, int or float; a float is written as a float32.
+
+        Raises:
+            PrototxtError: the field is a message.
+            ValueError: the field is not of this document.
+            TypeError: the value is no scalar.
+        """
+        self._edits.replace(field, value)
+
+    def add(
+        self,
+        message: Message,
+        name: str,
+        value: Value,
+        *,
+        after: Field | None = None,
+        before: Field | None = None,
+    ) -> None:
+        """Add a field, written the way its neighbours are.
+
+        Without `after` or `before` it comes after the last field of the same name, or else at the
+        end of the message. Fields added at one place come out in the order of the calls. A field
+        that is added next to an element of a bracketed list of the same name becomes an element.
+
+        Args:
+            message: where to add; `root` for a field of the file.
+            name: the new field's name.
+            value: a scalar as in `replace`, or a sequence of (name, value) pairs for a message.
+            after: the field of the message to come after.
+            before: the field of the message to come before.
+
+        Raises:
+            ValueError: both `after` and `before` are given, one is not a field of the message, or
+                the name or value cannot be written.
+            TypeError: the value is of a kind that text format does not know.
+        """
+        self._edits.add(message, name, value, after=after, before=before)
+
+    def render(self) -> str:
+        """Return the text with all edits applied; the very text if there are none."""
+        return self._edits.render()
+
+    def to_bytes(self) -> bytes:
+        """Return the rendered text in the encoding it was loaded from, byte for byte."""
+        return self.render().encode("utf-8", "surrogateescape")
+
+
+def parse(text: str, path: str = "<text>") -> Document:
+    """Parse a text.
+
+    Args:
+        text: text format.
+        path: the name that errors give to the text.
+
+    Raises:
+        PrototxtError: the text is not text format.
+    """
+    source = Source(text, path)
+    return Document(source, parse_source(source))
+
+
+def load(path: str | os.PathLike[str]) -> Document:
+    """Read and parse a file; bytes that are not UTF-8 survive.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        PrototxtError: it is not text, or not text format.
+    """
+    name = os.fspath(path)
+    with open(name, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+        data = file.read(_SNIFFED)
+        # Look before reading on: what is given by mistake is often a large weights file.
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise PrototxtError(name, 1, 1, "this is UTF-16 text; save it as UTF-8")
+        if b"\0" not in data:
+            data += file.read()
+    if b"\0" in data:
+        reason = "this is not text but a binary file; give the .prototxt, not the .caffemodel"
+        raise PrototxtError(name, 1, 1, reason)
+    return parse(data.decode("utf-8", "surrogateescape"), name)

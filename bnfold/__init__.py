@@ -1,3 +1,54 @@
 """Fold batch normalisation into the weights of trained Caffe networks, exactly, without Caffe."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bnfold.api import inspect, merge
+    from bnfold.errors import BnfoldError
+    from bnfold.fold import Code, EngineChange, Folded, Kept, Plan, Reason
+    from bnfold.graph import Phase
+    from bnfold.report import Counts, Report
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "BnfoldError": "bnfold.errors",
+    "Code": "bnfold.fold",
+    "Counts": "bnfold.report",
+    "EngineChange": "bnfold.fold",
+    "Folded": "bnfold.fold",
+    "Kept": "bnfold.fold",
+    "Phase": "bnfold.graph",
+    "Plan": "bnfold.fold",
+    "Reason": "bnfold.fold",
+    "Report": "bnfold.report",
+    "inspect": "bnfold.api",
+    "merge": "bnfold.api",
+}
+
+__all__ = [
+    "BnfoldError",
+    "Code",
+    "Counts",
+    "EngineChange",
+    "Folded",
+    "Kept",
+    "Phase",
+    "Plan",
+    "Reason",
+    "Report",
+    "__version__",
+    "inspect",
+    "merge",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # numpy and protobuf take a while to import; `bnfold --version` should not wait for them.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bnfold' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,87 @@
+"""The `bnfold` command and the way it ends: one line for an error, and an exit code.
+
+Modules of this room import click and nothing else of weight at the top, so that `--version`
+and `--help` answer at once; numpy and protobuf come with the library, inside the commands.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from bnfold import __version__
+from bnfold.cli.inspect import inspect
+from bnfold.cli.merge import merge
+from bnfold.errors import BnfoldError
+
+BAD_INPUT = 2
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 a check that was asked for failed, 2 bad input or usage.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Fold batch normalisation into the weights of trained Caffe networks.
+
+    The result computes the same function with fewer layers. No Caffe is needed.
+
+    \b
+    Examples:
+      bnfold inspect --model deploy.prototxt
+      bnfold merge --model deploy.prototxt --weights x.caffemodel
+    """
+
+
+cli.add_command(merge)
+cli.add_command(inspect)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    _prepare_streams()
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result: Any = cli.main(prog_name="bnfold", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        hint = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
+        return _fail(f"{error.format_message()}{hint}")
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except BnfoldError as error:
+        return _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader went away (`bnfold inspect ... | head`); leave nothing to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str) -> int:
+    click.echo(f"bnfold: {' '.join(message.splitlines())}", err=True)
+    return BAD_INPUT
+
+
+def _prepare_streams() -> None:
+    # Names in a model may hold bytes that are no UTF-8; they must not break a report.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _terminated(number: int, frame: Any) -> None:
+    # As an exception, so that files that are half written are removed on the way out.
+    raise SystemExit(128 + number)

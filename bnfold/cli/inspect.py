@@ -1,0 +1,54 @@
+"""`bnfold inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bnfold.cli.options import FILE, folding_options, model_option, report_options
+
+
+@click.command()
+@model_option
+@click.option(
+    "--weights",
+    type=FILE,
+    metavar="CAFFEMODEL",
+    help="Its trained weights; without them the plan is made from the prototxt alone.",
+)
+@folding_options
+@report_options
+def inspect(
+    model: Path,
+    weights: Path | None,
+    eps: float | None,
+    engine_caffe: bool,
+    phase: str,
+    force: bool,
+    json_target: str | None,
+    quiet: bool,
+) -> None:
+    """Show what `merge` would do, and write no network.
+
+    Every BatchNorm and Scale of the network is listed: what it goes into, or why it stays.
+
+    \b
+    Examples:
+      bnfold inspect --model deploy.prototxt
+      bnfold inspect --model deploy.prototxt --weights x.caffemodel --json plan.json
+    """
+    import bnfold
+    from bnfold.cli.printing import json_bytes, show
+    from bnfold.jobs import one_line_errors
+    from bnfold.outputs import Outputs, check_targets
+
+    json_file = None if json_target in (None, "-") else Path(json_target)
+    with one_line_errors(), Outputs() as outputs:
+        if json_file is not None:
+            inputs = [model] if weights is None else [model, weights]
+            check_targets([json_file], inputs, force)
+        report = bnfold.inspect(model, weights, eps=eps, engine_caffe=engine_caffe, phase=phase)
+        if json_file is not None:
+            outputs.write(json_file, json_bytes(report))
+    show(report, to_json=json_target == "-", quiet=quiet)

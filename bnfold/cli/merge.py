@@ -1,0 +1,85 @@
+"""`bnfold merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bnfold.cli.options import FILE, folding_options, model_option, report_options
+
+
+@click.command(
+    epilog="The outputs appear whole or not at all, and the inputs are never touched. "
+    "What is kept stays exactly as it was; the report says why."
+)
+@model_option
+@click.option(
+    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
+)
+@click.option(
+    "--output-model",
+    type=FILE,
+    metavar="P",
+    help="Where to write the prototxt  [default: deploy.folded.prototxt beside the input]",
+)
+@click.option(
+    "--output-weights",
+    type=FILE,
+    metavar="P",
+    help="Where to write the caffemodel  [default: x.folded.caffemodel beside the input]",
+)
+@folding_options
+@click.option(
+    "--keep-dtype",
+    is_flag=True,
+    help="Store changed weights in the type they had (float16, double), not in float32.",
+)
+@click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
+@report_options
+def merge(
+    model: Path,
+    weights: Path,
+    output_model: Path | None,
+    output_weights: Path | None,
+    eps: float | None,
+    engine_caffe: bool,
+    phase: str,
+    keep_dtype: bool,
+    dry_run: bool,
+    force: bool,
+    json_target: str | None,
+    quiet: bool,
+) -> None:
+    """Fold batch normalisation into the weights, and write the new network.
+
+    BatchNorm and Scale layers that follow a Convolution or InnerProduct go into its weights
+    and bias. The function stays the same up to float rounding; whatever cannot be folded
+    exactly is kept and named with the reason.
+
+    \b
+    Examples:
+      bnfold merge --model deploy.prototxt --weights x.caffemodel
+      bnfold merge --model deploy.prototxt --weights x.caffemodel \\
+          --output-model out/deploy.prototxt --output-weights out/x.caffemodel --force
+      bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
+    """
+    from bnfold.cli.printing import json_bytes, show
+    from bnfold.fold import Options
+    from bnfold.jobs import MergeJob, one_line_errors
+    from bnfold.outputs import Outputs, check_targets
+
+    options = Options.of(phase, eps, engine_caffe, keep_dtype)
+    job = MergeJob.of(model, weights, output_model, output_weights, options)
+    json_file = None if json_target in (None, "-") else Path(json_target)
+    extra = () if json_file is None else (json_file,)
+    with one_line_errors(), Outputs() as outputs:
+        if dry_run:
+            check_targets(extra, [model, weights], force)
+            report = job.rehearse()
+        else:
+            job.check_targets(force, extra)
+            report = job.write(outputs)
+        if json_file is not None:
+            outputs.write(json_file, json_bytes(report))
+    show(report, to_json=json_target == "-", quiet=quiet)

@@ -1,0 +1,33 @@
+"""Rewrite: `engine: CAFFE` on every convolution whose kernel is 1 in all axes.
+
+Such a convolution is one matrix product, which Caffe's own engine does without unrolling
+the image (BVLC caffe, base_conv_layer.cpp, `is_1x1_`); `engine: CAFFE` makes it skip cuDNN.
+The layer computes the same function either way.
+"""
+
+from __future__ import annotations
+
+from bnfold.caffemodel import schema
+from bnfold.fold.hosts import is_pointwise
+from bnfold.fold.plan import EngineChange
+from bnfold.fold.rewrite import Context
+
+_PARAM = "convolution_param"
+
+
+class EngineCaffe:
+    """Set the engine of 1x1 convolutions, folded or not."""
+
+    def run(self, context: Context) -> None:
+        """Apply the rewrite to all convolutions of the phase."""
+        names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
+        for layer in context.net.layers:
+            if layer.type != "Convolution" or not is_pointwise(layer):
+                continue
+            param = layer.param(_PARAM)
+            engine = names[param.engine]
+            if engine == "CAFFE":
+                continue
+            layer.settings[_PARAM, "engine"] = "CAFFE"
+            replaced = engine if param.HasField("engine") else None
+            context.plan.engines.append(EngineChange(layer.name, layer.line, replaced))

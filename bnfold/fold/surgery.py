@@ -1,0 +1,109 @@
+"""From a rewritten network to edits of the two files.
+
+A layer is compared with what its text and its record say; only differences become edits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bnfold.caffemodel import LayerEdit, schema
+from bnfold.graph import Layer, Net, ParamValue
+from bnfold.prototxt import Document, Field, Ident, Message
+
+
+def edit_document(net: Net) -> Document:
+    """Record on the network's own document what the rewrites changed, and return it."""
+    for layer in net.all_layers:
+        if layer.removed:
+            net.document.remove(layer.field)
+            continue
+        _rename(net.document, layer.text.all("bottom"), [v.name for v in layer.bottoms])
+        _rename(net.document, layer.text.all("top"), [v.name for v in layer.tops])
+        for (message, field), value in layer.settings.items():
+            _set(net.document, layer, message, field, value)
+    return net.document
+
+
+def weight_edits(net: Net) -> dict[str, LayerEdit]:
+    """What the rewrites changed, for the records of the weights file, by layer name."""
+    edits = {}
+    for layer in net.all_layers:
+        if layer.record is None:
+            continue
+        edit = LayerEdit(remove=True) if layer.removed else _record_edit(layer)
+        if edit != LayerEdit():
+            edits[layer.name] = edit
+    return edits
+
+
+def _rename(document: Document, fields: list[Field], names: list[str]) -> None:
+    for field, name in zip(fields, names, strict=True):
+        if field.string() != name:
+            document.replace(field, name)
+
+
+def _set(document: Document, layer: Layer, message: str, name: str, value: ParamValue) -> None:
+    """Set a parameter; one that equals its default is not written, and no longer stands."""
+    holder = layer.text.get(message)
+    text: ParamValue | Ident = Ident(value) if _is_enum(message, name) else value
+    default = _is_default(message, name, value)
+    if holder is None:
+        if not default:
+            document.add(layer.text, message, [(name, text)])
+        return
+    written = holder.message().get(name)
+    if written is None:
+        if not default:
+            document.add(holder.message(), name, text, after=_anchor(holder.message()))
+    elif default:
+        document.remove(written)
+    else:
+        document.replace(written, text)
+
+
+def _anchor(message: Message) -> Field | None:
+    """The last plain field before any filler, where people write a convolution's engine."""
+    plain = None
+    for field in message.fields:
+        if isinstance(field.value, Message):
+            break
+        plain = field
+    return plain
+
+
+def _record_edit(layer: Layer) -> LayerEdit:
+    tops = tuple(value.name for value in layer.tops)
+    bottoms = tuple(value.name for value in layer.bottoms)
+    written_tops = tuple(field.string() for field in layer.text.all("top"))
+    written_bottoms = tuple(field.string() for field in layer.text.all("bottom"))
+    return LayerEdit(
+        tops=tops if tops != written_tops else None,
+        bottoms=bottoms if bottoms != written_bottoms else None,
+        blobs=layer.blobs,
+        params={key: _stored(*key, value) for key, value in layer.settings.items()},
+    )
+
+
+def _stored(message: str, name: str, value: ParamValue) -> ParamValue | None:
+    if _is_default(message, name, value):
+        return None
+    enum = _descriptor(message, name).enum_type
+    return int(enum.values_by_name[value].number) if enum else value
+
+
+def _is_default(message: str, name: str, value: ParamValue) -> bool:
+    descriptor = _descriptor(message, name)
+    default = descriptor.default_value
+    if descriptor.enum_type:
+        return bool(descriptor.enum_type.values_by_number[default].name == value)
+    return bool(default == value)
+
+
+def _is_enum(message: str, name: str) -> bool:
+    return _descriptor(message, name).enum_type is not None
+
+
+def _descriptor(message: str, name: str) -> Any:
+    inner: Any = schema.field("LayerParameter", message).message_type
+    return inner.fields_by_name[name]

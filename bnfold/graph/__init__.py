@@ -1,0 +1,7 @@
+"""The network as it executes in a phase: layers, values, who writes and reads what."""
+
+from bnfold.graph.build import build
+from bnfold.graph.net import Layer, Net, ParamValue, Value
+from bnfold.graph.phase import Phase
+
+__all__ = ["Layer", "Net", "ParamValue", "Phase", "Value", "build"]

@@ -1,0 +1,157 @@
+"""From a prototxt (and a weights file) to a `Net`."""
+
+from __future__ import annotations
+
+from bnfold.caffemodel import Weights, schema
+from bnfold.caffemodel.fields import v1_type
+from bnfold.graph.net import Layer, Net, Value
+from bnfold.graph.phase import Phase, State
+from bnfold.prototxt import Document, Field, Scalar
+
+
+def build(document: Document, phase: Phase = Phase.TEST, weights: Weights | None = None) -> Net:
+    """Read the network that a prototxt describes, as it runs in a phase.
+
+    Args:
+        document: the prototxt.
+        phase: the phase to run it in; layers outside of it are kept apart.
+        weights: the weights file; records are matched to layers by name, as Caffe does.
+
+    Raises:
+        PrototxtError: a layer or rule is malformed, two layers of the phase have one name,
+            a bottom is produced by nobody (or only later), or a top by two layers.
+    """
+    return _Builder(document, State.of(document.root, phase), weights).net()
+
+
+class _Builder:
+    def __init__(self, document: Document, state: State, weights: Weights | None) -> None:
+        self.document = document
+        self.state = state
+        self.weights = weights
+        self.live: dict[str, Value] = {}
+        self.layers: list[Layer] = []
+        self.outside: list[Layer] = []
+        self.names: dict[str, Layer] = {}
+
+    def net(self) -> Net:
+        inputs = self._declared_inputs()
+        for index, field in enumerate(self._layer_fields()):
+            layer = self._read(index, field)
+            if self._runs(layer):
+                self._add(layer)
+            else:
+                self._add_outside(layer)
+        return Net(self.document, self.layers, self.outside, inputs, self.weights)
+
+    def _layer_fields(self) -> list[Field]:
+        modern, old = self.document.root.all("layer"), self.document.root.all("layers")
+        if modern and old:
+            raise self.document.error(
+                old[0],
+                "the file has both `layer` and `layers` (V1) blocks, and Caffe would ignore one "
+                "kind; keep one",
+            )
+        if not modern and not old:
+            raise self.document.error(
+                self.document.root, "no `layer { ... }` in the file; is it a network definition?"
+            )
+        return modern or old
+
+    def _declared_inputs(self) -> list[Value]:
+        """The legacy `input:` fields.
+
+        Caffe makes them a layer only where a shape stands beside them; without one, a layer
+        that produces the name takes its place (BVLC caffe, util/upgrade_proto.cpp,
+        `UpgradeNetInput`).
+        """
+        root = self.document.root
+        produced: set[str] = set()
+        if not root.all("input_shape") and not root.all("input_dim"):
+            for field in self._layer_fields():
+                produced.update(top.string() for top in field.message().all("top"))
+        values = []
+        for field in root.all("input"):
+            name = field.string()
+            if name not in produced:
+                self.live[name] = Value(name, None)
+                values.append(self.live[name])
+        return values
+
+    def _read(self, index: int, field: Field) -> Layer:
+        text = field.message()
+        if text.all("layer"):
+            raise self.document.error(
+                field, "a V0 network (`layers { layer { ... } }`); upgrade it with Caffe's tools"
+            )
+        kind = text.get("type")
+        if kind is None:
+            raise self.document.error(field, 'the layer has no type; add `type: "..."`')
+        return Layer(index, field, _v1_type(kind) if field.name == "layers" else kind.string())
+
+    def _runs(self, layer: Layer) -> bool:
+        if layer.text.all("include") and layer.text.all("exclude"):
+            raise self.document.error(
+                layer.field, f"{layer} has include and exclude rules; Caffe takes one kind"
+            )
+        return self.state.runs(layer.text)
+
+    def _add(self, layer: Layer) -> None:
+        first = self.names.setdefault(layer.name, layer)
+        if first is not layer and layer.name:
+            raise self.document.error(
+                layer.field,
+                f"two layers are named '{layer.name}' (the first on line {first.line}), and "
+                "weights are matched by name; rename one",
+            )
+        for field in layer.text.all("bottom"):
+            value = self.live.get(field.string())
+            if value is None:
+                raise self.document.error(field, self._nobody(layer, field.string()))
+            value.readers.append(layer)
+            layer.bottoms.append(value)
+        in_place = {value.name for value in layer.bottoms}
+        for field in layer.text.all("top"):
+            name = field.string()
+            if name in self.live and name not in in_place:
+                raise self.document.error(field, self._produced_twice(name))
+            layer.tops.append(Value(name, layer))
+        self.live.update((value.name, value) for value in layer.tops)
+        if self.weights is not None:
+            layer.record = self.weights.get(layer.name)
+        self.layers.append(layer)
+
+    def _add_outside(self, layer: Layer) -> None:
+        for field in layer.text.all("bottom"):
+            value = self.live.get(field.string())
+            if value is not None:
+                value.outside_readers.append(layer)
+        self.outside.append(layer)
+
+    def _nobody(self, layer: Layer, name: str) -> str:
+        for field in self._layer_fields()[layer.index + 1 :]:
+            if any(top.string() == name for top in field.message().all("top")):
+                return (
+                    f"{layer} reads '{name}', which is produced only later, on line {field.line}; "
+                    "layers run in file order, so move that layer up"
+                )
+        return (
+            f"{layer} reads '{name}', which no layer above it produces in phase "
+            f"{self.state.phase.value}; check the spelling of the bottom"
+        )
+
+    def _produced_twice(self, name: str) -> str:
+        producer = self.live[name].producer
+        by = f"by {producer} on line {producer.line}" if producer else "as an input of the network"
+        return f"top '{name}' is already produced {by}; two layers cannot write it unless in place"
+
+
+def _v1_type(kind: Field) -> str:
+    """Caffe's current name of a V1 type; a fork's own word stays as it is."""
+    assert isinstance(kind.value, Scalar)
+    if kind.value.is_string:
+        return kind.string()
+    numbers = schema.enum("V1LayerParameter.LayerType")
+    word = kind.value.text
+    number = numbers.get(word, int(word) if word.isdecimal() else None)
+    return word if number is None else v1_type(number)

@@ -1,0 +1,183 @@
+"""The network as it executes in one phase: layers, values, who writes and reads what.
+
+A `Value` is a blob between two writes. An in-place layer ends one value and begins another
+under the same name, so every question (who produces this, who reads it) is asked of values.
+Source of the rules: BVLC caffe, src/caffe/net.cpp (`Net::Init`, `AppendTop`, `AppendBottom`)
+and src/caffe/util/insert_splits.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
+from bnfold.graph.params import read_message
+from bnfold.prototxt import Document, Field, Message
+
+ParamValue = bool | int | float | str
+"""What a rewrite may set a field of a layer's parameters to; an enum is given by its name."""
+
+
+class Value:
+    """A blob between two writes.
+
+    Attributes:
+        name: the blob's name in the file.
+        producer: the layer that writes it; None where the network is given it.
+        readers: the layers of the phase that read it, once for each bottom.
+        outside_readers: layers outside the phase that would read it, by its name.
+    """
+
+    __slots__ = ("name", "outside_readers", "producer", "readers")
+
+    def __init__(self, name: str, producer: Layer | None) -> None:
+        self.name = name
+        self.producer = producer
+        self.readers: list[Layer] = []
+        self.outside_readers: list[Layer] = []
+
+    @property
+    def is_output(self) -> bool:
+        """Whether the network gives it out: Caffe's outputs are the values nobody reads."""
+        return not self.readers
+
+    def __repr__(self) -> str:
+        return f"Value({self.name!r})"
+
+
+class Layer:
+    """A layer of the file, with what rewrites have decided for it so far.
+
+    Attributes:
+        index: position among all layers of the file.
+        field: the `layer { ... }` field of the prototxt.
+        type: Caffe's current name of the type ("Convolution"), also for V1 files.
+        bottoms, tops: values, as they are after the rewrites so far.
+        shared_names: the names of its `param`s, which make blobs common to several layers.
+        record: its layer in the weights file, if there is one.
+        removed: whether a rewrite took it out.
+        blobs: its new blobs where a rewrite changed them.
+        settings: parameters that a rewrite set, by (message, field).
+    """
+
+    def __init__(self, index: int, field: Field, kind: str) -> None:
+        self.index = index
+        self.field = field
+        self.type = kind
+        self.text: Message = field.message()
+        self.name = _string(self.text, "name")
+        self.is_v1 = field.name == "layers"
+        self.bottoms: list[Value] = []
+        self.tops: list[Value] = []
+        self.shared_names = _shared_names(self.text, self.is_v1)
+        self.record: LayerRecord | None = None
+        self.removed = False
+        self.blobs: tuple[BlobSource, ...] | None = None
+        self.settings: dict[tuple[str, str], ParamValue] = {}
+        self._params: dict[str, Any] = {}
+
+    @property
+    def line(self) -> int:
+        """The line of the prototxt on which the layer begins."""
+        return self.field.line
+
+    def param(self, name: str) -> Any:
+        """The layer's parameter message, "convolution_param" say, with the schema's defaults.
+
+        Raises:
+            PrototxtError: a field in it has a bad value.
+        """
+        if name not in self._params:
+            field = self.text.get(name)
+            inner = schema.field("LayerParameter", name).message_type
+            assert inner is not None
+            kind = inner.name
+            self._params[name] = (
+                read_message(field.message(), kind) if field else schema.message(kind)()
+            )
+        return self._params[name]
+
+    def __str__(self) -> str:
+        return f"{self.type} layer '{self.name}'"
+
+    def __repr__(self) -> str:
+        return f"Layer({self.name!r}, {self.type!r})"
+
+
+class Net:
+    """A network in one phase, open to rewrites.
+
+    Attributes:
+        document: the prototxt it was read from.
+        weights: the weights file, or None where there is only the prototxt.
+        inputs: the values that the file declares as inputs.
+        outside: the layers of the file that do not run in this phase.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        layers: list[Layer],
+        outside: list[Layer],
+        inputs: list[Value],
+        weights: Weights | None,
+    ) -> None:
+        self.document = document
+        self.weights = weights
+        self.inputs = inputs
+        self.outside = outside
+        self._layers = layers
+
+    @property
+    def layers(self) -> Iterator[Layer]:
+        """The layers that run, in file order, without those that rewrites removed."""
+        return (layer for layer in self._layers if not layer.removed)
+
+    @property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """The layers that run, in file order, removed ones included."""
+        return tuple(self._layers)
+
+    def sharers(self, layer: Layer) -> list[Layer]:
+        """Other layers of the file, of any phase, that share a blob with `layer` by name."""
+        names = set(layer.shared_names)
+        if not names:
+            return []
+        everyone = [*self._layers, *self.outside]
+        return [o for o in everyone if o is not layer and names.intersection(o.shared_names)]
+
+    def twins(self, layer: Layer) -> list[Layer]:
+        """Layers outside the phase that carry the same name, and so the same weights."""
+        return [other for other in self.outside if other.name == layer.name]
+
+    def remove_into_producer(self, layer: Layer) -> None:
+        """Take a layer out; what produced its only bottom now produces its only top.
+
+        The top's name lives on, so readers and network outputs keep theirs. The bottom must
+        have no other reader.
+        """
+        (bottom,), (top,) = layer.bottoms, layer.tops
+        producer = bottom.producer
+        assert producer is not None
+        assert bottom.readers == [layer]
+        producer.tops[producer.tops.index(bottom)] = top
+        top.producer = producer
+        layer.removed = True
+
+
+def _string(text: Message, name: str) -> str:
+    field = text.get(name)
+    return field.string() if field else ""
+
+
+def _shared_names(text: Message, is_v1: bool) -> tuple[str, ...]:
+    if is_v1:
+        names = [field.string() for field in text.all("param") if not _is_message(field)]
+    else:
+        names = [_string(field.message(), "name") for field in text.all("param")]
+    return tuple(name for name in names if name)
+
+
+def _is_message(field: Field) -> bool:
+    return isinstance(field.value, Message)

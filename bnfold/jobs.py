@@ -1,0 +1,151 @@
+"""A merge from reading to writing, in steps that the library and the command line share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from bnfold.caffemodel import CaffemodelError, LayerEdit, Weights, open_weights
+from bnfold.errors import BnfoldError
+from bnfold.fold import Options, Plan, edit_document, fold, weight_edits
+from bnfold.graph import Net, build
+from bnfold.outputs import Outputs, check_targets
+from bnfold.prototxt import PrototxtError, load
+from bnfold.report import Counts, Report
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+
+
+@dataclass(frozen=True)
+class Folding:
+    """A folded network, before anything is written.
+
+    Attributes:
+        stored: the weights file, open.
+        text: the new prototxt.
+        edits: what changes in the weights file, by layer name.
+        plan: what was decided.
+        before, after: sizes, without that of the new weights file.
+    """
+
+    stored: Weights
+    text: bytes
+    edits: dict[str, LayerEdit]
+    plan: Plan
+    before: Counts
+    after: Counts
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """Which files to merge into which, and how."""
+
+    model: Path
+    weights: Path
+    output_model: Path
+    output_weights: Path
+    options: Options
+
+    @classmethod
+    def of(
+        cls,
+        model: PathLike,
+        weights: PathLike,
+        output_model: PathLike | None,
+        output_weights: PathLike | None,
+        options: Options,
+    ) -> MergeJob:
+        """A job with default names for the outputs that are not given."""
+        model, weights = Path(model), Path(weights)
+        return cls(
+            model,
+            weights,
+            folded_name(model) if output_model is None else Path(output_model),
+            folded_name(weights) if output_weights is None else Path(output_weights),
+            options,
+        )
+
+    def check_targets(self, force: bool, extra: tuple[Path, ...] = ()) -> None:
+        """Refuse outputs (and `extra` ones) that may not be written.
+
+        Raises:
+            BnfoldError: see `bnfold.outputs.check_targets`.
+        """
+        targets = [self.output_model, self.output_weights, *extra]
+        check_targets(targets, [self.model, self.weights], force)
+
+    def write(self, outputs: Outputs) -> Report:
+        """Fold and write both files into `outputs`; they take their names when it is left."""
+        with self._folded() as folding:
+            with outputs.open(self.output_weights) as descriptor:
+                folding.stored.write(descriptor, folding.edits)
+                size = os.fstat(descriptor).st_size
+            outputs.write(self.output_model, folding.text)
+            return self._report(folding, self.output_model, self.output_weights, size)
+
+    def rehearse(self) -> Report:
+        """Compute every output value and write none: what `write` refuses is refused."""
+        with self._folded() as folding:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            try:
+                folding.stored.write(descriptor, folding.edits)
+            finally:
+                os.close(descriptor)
+            return self._report(folding, None, None, None)
+
+    @contextlib.contextmanager
+    def _folded(self) -> Iterator[Folding]:
+        with open_weights(self.weights) as stored:
+            net = read_net(self.model, self.options, stored)
+            before = Counts.of(net, stored, {}, self.weights.stat().st_size)
+            plan = fold(net, self.options)
+            edits = weight_edits(net)
+            after = Counts.of(net, stored, edits, None)
+            yield Folding(stored, edit_document(net).to_bytes(), edits, plan, before, after)
+
+    def _report(
+        self, folding: Folding, model: Path | None, weights: Path | None, size: int | None
+    ) -> Report:
+        after = Counts(folding.after.layers, folding.after.affine, folding.after.parameters, size)
+        phase = self.options.phase
+        return Report(
+            self.model, self.weights, model, weights, phase, folding.plan, folding.before, after
+        )
+
+
+def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
+    """Read a prototxt as the network of a phase, and check that the weights are its own.
+
+    Raises:
+        PrototxtError: the prototxt is malformed.
+        BnfoldError: no layer of the model has weights in the weights file.
+    """
+    net = build(load(model), options.phase, stored)
+    if stored is None or any(layer.record and layer.record.blobs for layer in net.layers):
+        return net
+    raise BnfoldError(
+        f"{stored.path}: none of its layers with weights is in {model}; "
+        "do the two files belong together?"
+    )
+
+
+def folded_name(path: Path) -> Path:
+    """The default name of an output: `deploy.prototxt` becomes `deploy.folded.prototxt`."""
+    return path.with_name(f"{path.stem}.folded{path.suffix}")
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Whatever a room raises for bad input becomes a BnfoldError."""
+    try:
+        yield
+    except (PrototxtError, CaffemodelError) as error:
+        raise BnfoldError(str(error)) from error
+    except OSError as error:
+        what = error.strerror or str(error)
+        where = error.filename2 or error.filename
+        raise BnfoldError(f"{where}: {what}" if where else what) from error

@@ -113,9 +113,7 @@ def close(
         if "\n" in right or "#" in right:
             return right
         if "\n" in left or at_line_start:
-            # A bracket that closes on the removed item's line goes where it can without a line
-            # of its own, unless that would put it behind a comment.
-            return right if after_is_bracket and not left.strip() else left
+            return left
         if after_is_bracket and not before_is_bracket:
             return right
         return left if left or before_is_bracket else right

@@ -67,7 +67,7 @@ class Style:
         opening = self.bracket[-1] if name is None else name + self.bracket
         closing = _CLOSING[self.bracket[-1]]
         inner = indent + self.step
-        written = [self.write(child, of, inner, one_line=one_line) for child, of in value]
+        written = [self.write(pair[0], pair[1], inner, one_line=one_line) for pair in value]
         if not written:
             return opening + closing
         if one_line:

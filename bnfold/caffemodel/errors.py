@@ -25,10 +25,13 @@ def problem(
     `layer` is the name of a layer, `offset` a position in bytes from the start of the file, and
     `do` the advice that closes the message.
     """
-    place = "" if layer is None else f" layer {layer!r}"
+    place = os.fsdecode(path)
+    if layer is not None:
+        place += f": layer {layer!r}" if layer else ": a layer without a name"
     if offset is not None:
         place += f" (byte {offset})"
-    advice = f"; {do}" if do else ""
-    line = f"{os.fspath(path)}:{place}{':' if place else ''} {what}{advice}"
+    line = f"{place}: {what}"
+    if do:
+        line += f"; {do}"
     # Paths and names are other people's: keep the promise of one printable line.
     return CaffemodelError(line.replace("\n", "\\n").replace("\r", "\\r"))

@@ -18,7 +18,7 @@ class WeightsFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open `path`. Raises OSError as open() does, and CaffemodelError for what is no file."""
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         self._fd: int | None = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         status = os.fstat(self._fd)
         self.size = status.st_size
@@ -26,7 +26,7 @@ class WeightsFile:
         if not stat.S_ISREG(status.st_mode):
             self.close()
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise problem(self.path, f"is {kind}", do="give the path of a .caffemodel file")
+            raise problem(self.path, f"this is {kind}", do="give the path of a .caffemodel file")
 
     @property
     def fd(self) -> int:
@@ -57,7 +57,7 @@ class WeightsFile:
         """Return the error for a file that ends at `offset` and did not when it was opened."""
         return problem(
             self.path,
-            "became shorter while it was read",
+            "the file became shorter while it was read",
             offset=offset,
             do="leave it alone and retry",
         )

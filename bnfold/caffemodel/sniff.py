@@ -35,10 +35,10 @@ def refuse_strangers(file: WeightsFile) -> None:
     """
     sample = file.at(0, min(file.size, _SAMPLE))
     if not sample:
-        raise problem(file.path, "is empty", do="was it downloaded or written completely?")
+        raise problem(file.path, "the file is empty", do="was it downloaded or written completely?")
     for signature, offset, what, do in _SIGNATURES:
         if sample[offset : offset + len(signature)] == signature:
-            raise problem(file.path, f"is {what}, not a caffemodel", do=do)
+            raise problem(file.path, f"this is {what}, not a caffemodel", do=do)
     if _is_text(sample):
         raise _text_problem(file, sample)
 
@@ -57,11 +57,15 @@ def _is_text(sample: bytes) -> bool:
 def _text_problem(file: WeightsFile, sample: bytes) -> CaffemodelError:
     start = sample.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
-        return problem(file.path, "is a Git LFS pointer", do="fetch the file with `git lfs pull`")
+        return problem(
+            file.path, "this is a Git LFS pointer", do="fetch the file with `git lfs pull`"
+        )
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return problem(file.path, "is a web page, not a caffemodel", do="download the file again")
+        return problem(
+            file.path, "this is a web page, not a caffemodel", do="download the file again"
+        )
     return problem(
         file.path,
-        "is text (a prototxt?), not a binary caffemodel",
+        "this is text (a prototxt?), not a binary caffemodel",
         do="give the .caffemodel file here, and the .prototxt as the network",
     )

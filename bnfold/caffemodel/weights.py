@@ -45,16 +45,17 @@ class Weights:
                 elif number in (f.MODERN.record, f.V1.record, f.NET_NAME):
                     raise problem(
                         file.path,
-                        "is another kind of protobuf file (ONNX, a mean image, a solver state?)",
+                        "this is another kind of protobuf file (ONNX? a mean? a solver state?)",
                         offset=field.start,
                         do="give a binary .caffemodel file",
                     )
         except WireError as error:
-            raise problem(file.path, error.what, offset=error.offset, do=DAMAGED) from None
+            behind = f", behind layer {records[-1].name!r}" if records else ""
+            raise problem(file.path, error.what + behind, offset=error.offset, do=DAMAGED) from None
         if not records:
             raise problem(
                 file.path,
-                "holds no layers",
+                "the file holds no layers",
                 do="give a .caffemodel file, which holds trained weights",
             )
         self.records = tuple(records)

@@ -106,8 +106,9 @@ def walk(file: WeightsFile, start: int, end: int) -> Iterator[Field]:
         else:
             raise WireError(begin, f"wire type {wire} does not exist")
         if position > end:
+            outer = "the file" if end == file.size else "what holds it"
             raise WireError(
-                begin, f"field {number} runs {position - end} bytes past the end of what holds it"
+                begin, f"field {number} runs {position - end} bytes past the end of {outer}"
             )
         if not groups:
             yield Field(number, wire, begin, payload, position, value, count)

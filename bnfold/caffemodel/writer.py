@@ -46,7 +46,9 @@ def write_weights(
     fd = out if isinstance(out, int) else out.fileno()
     status = os.fstat(fd)
     if (status.st_dev, status.st_ino) == file.identity:
-        raise problem(file.path, "is being read and cannot be written over", do="write elsewhere")
+        raise problem(
+            file.path, "the file is being read and cannot be written over", do="write elsewhere"
+        )
     if not isinstance(out, int):
         out.flush()
     copier = _Copier(file, fd)

@@ -12,6 +12,8 @@ from types import TracebackType
 
 from .errors import CaffemodelError, problem
 
+_NEAR = 4096
+
 
 class WeightsFile:
     """A regular file opened for reading, with its size at that moment. A context manager."""
@@ -19,6 +21,7 @@ class WeightsFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open `path`. Raises OSError as open() does, and CaffemodelError for what is no file."""
         self.path = os.fsdecode(path)
+        self._near = 0, b""  # what was read last: where, and the bytes
         self._fd: int | None = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         status = os.fstat(self._fd)
         self.size = status.st_size
@@ -37,9 +40,16 @@ class WeightsFile:
 
     def at(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from byte `offset`. Raises CaffemodelError if they are not there."""
-        data = os.pread(self.fd, size, offset)
-        if len(data) == size:
-            return data
+        # Names, shapes and heads lie close together: most are in what was read last.
+        start, near = self._near
+        skip = offset - start
+        if 0 <= skip and skip + size <= len(near):
+            return near[skip : skip + size]
+        data = os.pread(self.fd, max(size, min(_NEAR, self.size - offset)), offset)
+        if len(data) <= _NEAR:
+            self._near = offset, data
+        if len(data) >= size:
+            return data[:size]
         buffer = bytearray(size)
         self.into(offset, memoryview(buffer))
         return bytes(buffer)
@@ -67,6 +77,7 @@ class WeightsFile:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+            self._near = 0, b""
 
     def __enter__(self) -> WeightsFile:
         return self

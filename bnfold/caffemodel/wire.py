@@ -67,8 +67,14 @@ def walk(file: WeightsFile, start: int, end: int) -> Iterator[Field]:
         if position - base + _HEAD > len(buffer) and base + len(buffer) < end:
             buffer, base = file.at(position, min(end - position, _WINDOW)), position
         begin = position
-        tag, at = read_varint(buffer, begin - base, base)
-        wire, number = tag & 7, tag >> 3
+        at = begin - base
+        # One-byte varints, nearly all there are, are read in place: this loop is the index's cost.
+        head_byte = buffer[at]
+        if head_byte < 0x80:
+            wire, number, at = head_byte & 7, head_byte >> 3, at + 1
+        else:
+            tag, at = read_varint(buffer, at, base)
+            wire, number = tag & 7, tag >> 3
         if not 1 <= number <= _MAX_NUMBER:
             raise WireError(begin, f"a field number {number} is not possible")
         value, count = 0, 1

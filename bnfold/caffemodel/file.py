@@ -43,7 +43,7 @@ class WeightsFile:
         # Names, shapes and heads lie close together: most are in what was read last.
         start, near = self._near
         skip = offset - start
-        if 0 <= skip and skip + size <= len(near):
+        if skip >= 0 and skip + size <= len(near):
             return near[skip : skip + size]
         data = os.pread(self.fd, max(size, min(_NEAR, self.size - offset)), offset)
         if len(data) <= _NEAR:

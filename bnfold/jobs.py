@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,7 +135,13 @@ def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
 
 
 def folded_name(path: Path) -> Path:
-    """The default name of an output: `deploy.prototxt` becomes `deploy.folded.prototxt`."""
+    """The default name of an output: `deploy.prototxt` becomes `deploy.folded.prototxt`.
+
+    Raises:
+        BnfoldError: the path has no name of its own, as `.` and `/` have none.
+    """
+    if not path.name:
+        raise BnfoldError(f"'{path}': this is a folder; give the path of a file")
     return path.with_name(f"{path.stem}.folded{path.suffix}")
 
 
@@ -148,4 +155,19 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:
         what = error.strerror or str(error)
         where = error.filename2 or error.filename
-        raise BnfoldError(f"{where}: {what}" if where else what) from error
+        line = f"{os.fsdecode(where)}: {what}" if where else what
+        advice = _ADVICE.get(error.errno or 0)
+        raise BnfoldError(f"{line}; {advice}" if advice else line) from error
+
+
+_ADVICE = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "give the path of a file",
+    errno.EACCES: "check its permissions",
+    errno.EPERM: "check its permissions",
+    errno.EROFS: "write the outputs elsewhere",
+    errno.ENOSPC: "make room, or write the outputs elsewhere",
+    errno.EDQUOT: "make room, or write the outputs elsewhere",
+    errno.EFBIG: "write the outputs elsewhere",
+}

@@ -56,7 +56,8 @@ def _check_folder(target: Path) -> None:
 def _same(one: Path, other: Path) -> bool:
     if one.exists() and other.exists():
         return one.samefile(other)
-    return one.resolve() == other.resolve()
+    # Not Path.resolve, which raises RuntimeError where links go in a circle.
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 class Outputs:
@@ -93,13 +94,15 @@ class Outputs:
             OSError: the folder cannot be written to, or the disk is full.
         """
         temporary = _hidden(target, "part")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        # Noted before it exists: a signal between the two lines must not leave it behind.
         self._pending.append((temporary, target))
-        try:
-            yield descriptor
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with _naming(target):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                yield descriptor
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def write(self, target: Path, content: bytes) -> None:
         """Write a small file whole.
@@ -146,6 +149,17 @@ def _replace(temporary: Path, target: Path) -> Path | None:
             old.replace(target)
         raise
     return old
+
+
+@contextlib.contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Have errors name the output that the user asked for: a full disk names no file at all."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _hidden(target: Path, ending: str) -> Path:

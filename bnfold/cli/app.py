@@ -23,11 +23,13 @@ BAD_INPUT = 2
 
 
 @click.group(
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 a check that was asked for failed, 2 bad input or usage.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Fold batch normalisation into the weights of trained Caffe networks.
 
     The result computes the same function with fewer layers. No Caffe is needed.
@@ -37,6 +39,8 @@ def cli() -> None:
       bnfold inspect --model deploy.prototxt
       bnfold merge --model deploy.prototxt --weights x.caffemodel
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 cli.add_command(merge)

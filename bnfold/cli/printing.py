@@ -47,12 +47,12 @@ def summary(report: Report) -> list[str]:
     """The closing lines: how much was folded, sizes before and after, what was written."""
     plan, before, after = report.plan, report.before, report.after
     hosts = len({fold.into for fold in plan.folded})
-    lines = [
+    what = (
         f"folded {len(plan.folded)} of {len(plan.folded) + len(plan.kept)} "
         f"BatchNorm and Scale layers into {_plural(hosts, 'layer')}, kept {len(plan.kept)}; "
-        f"engine CAFFE set on {_plural(len(plan.engines), 'convolution')}",
-        f"layers {before.layers} -> {after.layers}",
-    ]
+        f"engine CAFFE set on {_plural(len(plan.engines), 'convolution')}"
+    )
+    lines = [what, f"layers {before.layers} -> {after.layers}"]
     if before.parameters is not None and after.parameters is not None:
         lines[-1] += f", parameters {before.parameters:,} -> {after.parameters:,}"
     if before.weights_bytes is not None and after.weights_bytes is not None:

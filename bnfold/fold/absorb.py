@@ -50,7 +50,9 @@ class AbsorbBackward:
             self._apply(context, layer, found)
 
     def _check(self, context: Context, layer: Layer) -> Host | Reason:
-        if not layer.bottoms or len(layer.tops) != 1:
+        # Only a Scale may be given its factors as a second bottom.
+        most = 2 if layer.type == "Scale" else 1
+        if not 1 <= len(layer.bottoms) <= most or len(layer.tops) != 1:
             raise BnfoldError(
                 f"{layer} (line {layer.line}) has {len(layer.bottoms)} bottoms and "
                 f"{len(layer.tops)} tops; it takes one of each"

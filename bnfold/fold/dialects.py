@@ -6,6 +6,7 @@ affines. Sources: BVLC caffe, src/caffe/layers/{batch_norm,scale}_layer.cpp.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,7 +41,9 @@ class Reader:
 
     def obstacle(self, layer: Layer) -> Reason | None:
         """Why a layer of an affine type is not an affine function at all, if so."""
-        return _batch_statistics(layer, self.phase) if layer.type == "BatchNorm" else _two(layer)
+        if layer.type == "BatchNorm":
+            return _batch_statistics(layer, self.phase)
+        return _two(layer)
 
     def misfit(self, layer: Layer, ndim: int) -> Reason | None:
         """Why an affine layer does not act per channel on a value of `ndim` axes, if so."""
@@ -80,9 +83,16 @@ class Reader:
         return batch_norm(mean, variance, factor, eps)
 
     def _eps(self, layer: Layer) -> float:
-        own = layer.param("batch_norm_param").eps if self.eps is None else self.eps
         # The field is a float in Caffe, so what is written is rounded to one first.
-        return float(np.float32(own))
+        if self.eps is not None:
+            return float(np.float32(self.eps))
+        own = float(layer.param("batch_norm_param").eps)
+        if not (math.isfinite(own) and own >= 0):
+            holder = layer.text.get("batch_norm_param")
+            written = holder.message().get("eps") if holder else None
+            assert written is not None
+            raise written.error(f"{own:g} must be a finite number that is not negative")
+        return own
 
 
 def _batch_statistics(layer: Layer, phase: Phase) -> Reason | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from bnfold.errors import BnfoldError
 from bnfold.fold.absorb import AbsorbBackward
@@ -12,6 +13,8 @@ from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.plan import Plan
 from bnfold.fold.rewrite import Context, Rewrite
 from bnfold.graph import Net, Phase
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Options:
         Raises:
             BnfoldError: the phase or eps is not one.
         """
-        if eps is not None and not (math.isfinite(eps) and eps >= 0):
+        if eps is not None and not 0 <= eps <= _LARGEST:
             raise BnfoldError(f"eps {eps}: must be a finite number that is not negative")
         try:
             return cls(Phase(phase), eps, engine_caffe, keep_dtype)
@@ -62,7 +65,9 @@ def fold(net: Net, options: Options) -> Plan:
     if options.engine_caffe:
         rewrites.append(EngineCaffe())
     context = Context(net, plan, reader, options.keep_dtype)
-    for rewrite in rewrites:
-        rewrite.run(context)
+    # What overflows becomes an infinity, and writing that is refused by name.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rewrite in rewrites:
+            rewrite.run(context)
     plan.kept.sort(key=lambda kept: kept.line)
     return plan

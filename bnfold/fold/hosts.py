@@ -89,13 +89,14 @@ class Host:
             # V1 files store the matrix as 1 x 1 x N x K (BVLC caffe, Blob::ShapeEquals).
             rows, columns = (1, *shape)[-2:]
             outputs = columns if self._transposed else rows
-            fits = outputs == self.channels and weight.size == rows * columns
+            fits = outputs == self.channels and weight.size == rows * columns > 0
             expected = f"{self.channels} outputs on axis {int(self._transposed)}"
         else:
             group = self.layer.param(self.param).group
             kernel = _kernel(self.layer)
             spatial = tuple(shape[2:])
             fits = shape[:1] == (self.channels,) and self.channels % max(group, 1) == 0
+            fits &= len(spatial) > 0 and weight.size > 0
             if kernel:
                 fits &= spatial == (kernel if len(kernel) > 1 else kernel * len(spatial))
             size = "x".join(str(k) for k in kernel) or "any"

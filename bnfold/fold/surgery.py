@@ -56,6 +56,8 @@ def _set(document: Document, layer: Layer, message: str, name: str, value: Param
     if written is None:
         if not default:
             document.add(holder.message(), name, text, after=_anchor(holder.message()))
+    elif getattr(layer.param(message), name) == _number(message, name, value):
+        pass  # It says so already.
     elif default:
         document.remove(written)
     else:
@@ -86,8 +88,11 @@ def _record_edit(layer: Layer) -> LayerEdit:
 
 
 def _stored(message: str, name: str, value: ParamValue) -> ParamValue | None:
-    if _is_default(message, name, value):
-        return None
+    return None if _is_default(message, name, value) else _number(message, name, value)
+
+
+def _number(message: str, name: str, value: ParamValue) -> ParamValue:
+    """The value as protobuf has it: an enum's number for its name."""
     enum = _descriptor(message, name).enum_type
     return int(enum.values_by_name[value].number) if enum else value
 
@@ -105,5 +110,5 @@ def _is_enum(message: str, name: str) -> bool:
 
 
 def _descriptor(message: str, name: str) -> Any:
-    inner: Any = schema.field("LayerParameter", message).message_type
-    return inner.fields_by_name[name]
+    layer: Any = schema.message("LayerParameter").DESCRIPTOR
+    return layer.fields_by_name[message].message_type.fields_by_name[name]

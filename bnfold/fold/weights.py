@@ -44,12 +44,22 @@ class LazyBlob(ABC):
         Raises:
             BnfoldError: a value is not a number, infinite, or too large for `dtype`.
         """
-        for exact in self.exact_chunks(max_items):
-            with np.errstate(over="ignore", invalid="ignore"):
-                values = exact.astype(self.dtype)
+        for values, exact in self._rounded(max_items):
             if not np.isfinite(values).all():
                 raise BnfoldError(self._misfit(exact))
             yield values
+
+    def _rounded(
+        self, max_items: int
+    ) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.float64]]]:
+        exact_chunks = iter(self.exact_chunks(max_items))
+        while True:
+            with np.errstate(over="ignore", invalid="ignore"):
+                exact = next(exact_chunks, None)
+                if exact is None:
+                    return
+                values = exact.astype(self.dtype)
+            yield values, exact
 
     def _misfit(self, exact: npt.NDArray[np.float64]) -> str:
         if not np.isfinite(exact).all():

@@ -6,7 +6,7 @@ from bnfold.caffemodel import Weights, schema
 from bnfold.caffemodel.fields import v1_type
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.phase import Phase, State
-from bnfold.prototxt import Document, Field, Scalar
+from bnfold.prototxt import Document, Field, Message
 
 
 def build(document: Document, phase: Phase = Phase.TEST, weights: Weights | None = None) -> Net:
@@ -110,10 +110,13 @@ class _Builder:
                 raise self.document.error(field, self._nobody(layer, field.string()))
             value.readers.append(layer)
             layer.bottoms.append(value)
-        in_place = {value.name for value in layer.bottoms}
-        for field in layer.text.all("top"):
+        for index, field in enumerate(layer.text.all("top")):
             name = field.string()
-            if name in self.live and name not in in_place:
+            # A top is in place if it is the bottom of the same index, not any bottom.
+            in_place = [value.name for value in layer.bottoms[index : index + 1]] == [name]
+            if any(top.name == name for top in layer.tops):
+                raise self.document.error(field, f"{layer} has two tops named '{name}'; rename one")
+            if name in self.live and not in_place:
                 raise self.document.error(field, self._produced_twice(name))
             layer.tops.append(Value(name, layer))
         self.live.update((value.name, value) for value in layer.tops)
@@ -124,8 +127,9 @@ class _Builder:
     def _add_outside(self, layer: Layer) -> None:
         for field in layer.text.all("bottom"):
             value = self.live.get(field.string())
-            if value is not None:
+            while value is not None:
                 value.outside_readers.append(layer)
+                value = _behind(value)
         self.outside.append(layer)
 
     def _nobody(self, layer: Layer, name: str) -> str:
@@ -146,10 +150,20 @@ class _Builder:
         return f"top '{name}' is already produced {by}; two layers cannot write it unless in place"
 
 
+def _behind(value: Value) -> Value | None:
+    """What is under a value's name where the in-place layer that makes it does not run.
+
+    A layer outside the phase may read that, if the in-place layer has rules of its own.
+    """
+    layer = value.producer
+    if layer is None or not (layer.text.all("include") or layer.text.all("exclude")):
+        return None
+    return next((bottom for bottom in layer.bottoms if bottom.name == value.name), None)
+
+
 def _v1_type(kind: Field) -> str:
     """Caffe's current name of a V1 type; a fork's own word stays as it is."""
-    assert isinstance(kind.value, Scalar)
-    if kind.value.is_string:
+    if isinstance(kind.value, Message) or kind.value.is_string:
         return kind.string()
     numbers = schema.enum("V1LayerParameter.LayerType")
     word = kind.value.text

@@ -90,9 +90,8 @@ class Layer:
         """
         if name not in self._params:
             field = self.text.get(name)
-            inner = schema.field("LayerParameter", name).message_type
-            assert inner is not None
-            kind = inner.name
+            layer: Any = schema.message("LayerParameter").DESCRIPTOR
+            kind = layer.fields_by_name[name].message_type.name
             self._params[name] = (
                 read_message(field.message(), kind) if field else schema.message(kind)()
             )

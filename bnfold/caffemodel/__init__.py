@@ -15,6 +15,7 @@ from . import schema
 from .blobs import ArrayBlob, Blob, BlobSource
 from .edits import LayerEdit, NewLayer
 from .errors import CaffemodelError
+from .fields import v1_type
 from .records import LayerRecord
 from .weights import Weights, open_weights
 
@@ -29,4 +30,5 @@ __all__ = [
     "Weights",
     "open_weights",
     "schema",
+    "v1_type",
 ]

@@ -24,6 +24,9 @@ class LayerEdit:
     params: new values of fields, by message and field: {("convolution_param", "bias_term"): True}.
         An enum takes its number or its value's name. None clears the field. Applies only where the
         record carries the message; the message's other bytes stay as they are.
+    drop: fields of LayerParameter or V1LayerParameter, as "param" or "batch_norm_param", that the
+        record will no longer have, however often they occur in it. One that its kind of record
+        does not know is passed over; those with an attribute of their own above are refused.
     """
 
     remove: bool = False
@@ -33,6 +36,7 @@ class LayerEdit:
     tops: tuple[str, ...] | None = None
     blobs: tuple[BlobSource, ...] | None = None
     params: Mapping[tuple[str, str], ParamValue] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .blobs import MAX_AXES, Blob, BlobSource
 from .edits import LayerEdit, NewLayer
 from .errors import CaffemodelError, problem
 from .file import WeightsFile
-from .params import edit_params
+from .params import dropped_fields, edit_params
 from .pieces import Copy, Pieces, Values, size_of
 from .records import LayerRecord
 from .wire import (
@@ -74,11 +74,14 @@ def edited_record(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> Pi
     if edit.tops is not None:
         texts[layout.top] = edit.tops
     params = edit_params(file, record, edit.params)
+    dropped = dropped_fields(file, record, edit.drop)
     blobs = _new_blobs(file, record, edit.blobs) if edit.blobs is not None else None
     blob_place, blob_end = 0, len(record.blobs) - 1
     written: set[int] = set()
     for field in record.fields:
         number = field.number
+        if number in dropped:
+            continue
         if number in texts and field.wire == BYTES:
             if number not in written:
                 body.extend(text_field(number, text) for text in texts[number])

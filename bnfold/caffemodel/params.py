@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import fields as f
 from . import schema
 from .edits import ParamValue
 from .errors import problem
@@ -55,6 +56,36 @@ def edit_params(
                 ) from None
             out[field.start] = [bytes_head(number, size_of(body)), *body]
     return out
+
+
+def dropped_fields(
+    file: WeightsFile, record: LayerRecord, names: tuple[str, ...]
+) -> frozenset[int]:
+    """Return the numbers of the fields `names` in this kind of record.
+
+    Raises CaffemodelError for a name that neither kind of record has, and for the name, type,
+    inputs, outputs and blobs, which are edited otherwise.
+    """
+    if not names:
+        return frozenset()
+    numbers = {
+        layout: {
+            name: field.number
+            for name, field in schema.message(layout.message).DESCRIPTOR.fields_by_name.items()
+        }
+        for layout in (f.MODERN, f.V1)
+    }
+    layout = record.layout
+    out = set()
+    for name in names:
+        if not any(name in known for known in numbers.values()):
+            raise problem(file.path, f"bnfold's schema has no field {name}", layer=record.name)
+        number = numbers[layout].get(name)
+        if number in (layout.name, layout.type, layout.bottom, layout.top, layout.blobs):
+            raise problem(file.path, f"{name} is no field to leave out", layer=record.name)
+        if number is not None:
+            out.add(number)
+    return frozenset(out)
 
 
 def _encode(

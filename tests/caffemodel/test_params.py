@@ -99,3 +99,42 @@ def test_the_schema_knows_messages_and_enums():
         schema.message("Nothing")
     with pytest.raises(KeyError):
         schema.enum("Nothing")
+
+
+# ------------------------------------------------------------------ fields left out
+
+
+def test_dropped_fields_go_however_often_they_occur(files):
+    kept = [BLOB, sub(106, num(1, 8)), sub(3000, b"fork")]
+    record = layer("a", sub(6, sub(1, "w")), kept[0], sub(6, sub(1, "b")), *kept[1:], sub(139))
+    with files.open(layer("z"), record, layer("y", sub(6))) as weights:
+        out = files.rewrite(weights, {"a": LayerEdit(drop=("param", "batch_norm_param"))})
+        assert out == layer("z") + layer("a", *kept) + layer("y", sub(6))
+        (own,) = weights.get("a").blobs
+        edit = LayerEdit(drop=("param",), rename="b", blobs=(own,))
+        assert files.rewrite(weights, {"a": edit}) == (
+            layer("z") + layer("b", *kept, sub(139)) + layer("y", sub(6))
+        )
+
+
+def test_a_dropped_message_is_not_edited_first(files):
+    with files.open(conv(num(1, 8))) as weights:
+        edit = LayerEdit(drop=("convolution_param",), params={BIAS: True})
+        assert files.rewrite(weights, {"a": edit}) == layer("a", BLOB, sub(3000, b"fork"))
+
+
+def test_a_v1_record_drops_what_v1_knows(files):
+    numbers = schema.message("V1LayerParameter").DESCRIPTOR.fields_by_name
+    record = v1_layer("a", sub(numbers["param"].number, "w"), sub(10, num(1, 2)))
+    with files.open(record) as weights:
+        edit = LayerEdit(drop=("param", "batch_norm_param"))
+        assert files.rewrite(weights, {"a": edit}) == v1_layer("a", sub(10, num(1, 2)))
+
+
+@pytest.mark.parametrize("name", ["params", "name", "type", "bottom", "top", "blobs"])
+def test_a_field_that_cannot_be_dropped_is_named(files, name):
+    with (
+        files.open(layer("a")) as weights,
+        pytest.raises(CaffemodelError, match=f"layer 'a': .*{name}"),
+    ):
+        files.rewrite(weights, {"a": LayerEdit(drop=(name,))})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bnfold.caffemodel import Weights, schema
-from bnfold.caffemodel.fields import v1_type
+from bnfold.caffemodel import Weights, schema, v1_type
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.phase import Phase, State
 from bnfold.prototxt import Document, Field, Message

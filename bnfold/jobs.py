@@ -19,6 +19,7 @@ from bnfold.prototxt import PrototxtError, load
 from bnfold.report import Counts, Report
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
+_HDF5_ENDING = ".caffemodel.h5"
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,15 @@ def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
 def folded_name(path: Path) -> Path:
     """The default name of an output: `deploy.prototxt` becomes `deploy.folded.prototxt`.
 
+    `x.caffemodel.h5` has one ending in two parts, and becomes `x.folded.caffemodel.h5`.
+
     Raises:
         BnfoldError: the path has no name of its own, as `.` and `/` have none.
     """
     if not path.name:
         raise BnfoldError(f"'{path}': this is a folder; give the path of a file")
-    return path.with_name(f"{path.stem}.folded{path.suffix}")
+    suffix = _HDF5_ENDING if path.name.endswith(_HDF5_ENDING) else path.suffix
+    return path.with_name(f"{path.name.removesuffix(suffix)}.folded{suffix}")
 
 
 @contextlib.contextmanager

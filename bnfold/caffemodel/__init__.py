@@ -1,4 +1,4 @@
-"""Binary Caffe weights files: an index, lazy blobs, and a writer that streams a changed copy.
+"""Caffe weights files: an index, lazy blobs, and a writer that streams a changed copy.
 
     with open_weights("net.caffemodel") as weights:
         record = weights.get("conv1")
@@ -8,7 +8,8 @@
             weights.write(out, {"conv1": edit})
 
 The file is indexed without being parsed and read where it is asked about. A layer that changes is
-rewritten field by field; all else is copied as it stands. This package knows files, not networks.
+rewritten field by field; all else is copied as it stands. A file is a binary NetParameter or HDF5
+(`.caffemodel.h5`), and looks the same either way. This package knows files, not networks.
 """
 
 from . import schema
@@ -16,8 +17,8 @@ from .blobs import ArrayBlob, Blob, BlobSource
 from .edits import LayerEdit, NewLayer
 from .errors import CaffemodelError
 from .fields import v1_type
-from .records import LayerRecord
-from .weights import Weights, open_weights
+from .opening import open_weights
+from .surface import LayerRecord, Weights
 
 __all__ = [
     "ArrayBlob",

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import fields as f
-from .blobs import MAX_AXES, Blob, BlobSource
+from .binary_blob import BinaryBlob
+from .blobs import BlobSource
 from .edits import LayerEdit, NewLayer
-from .errors import CaffemodelError, problem
+from .errors import problem
 from .file import WeightsFile
 from .params import dropped_fields, edit_params
 from .pieces import Copy, Pieces, Values, size_of
-from .records import LayerRecord
+from .records import BinaryRecord
+from .requests import checked_source
 from .wire import (
     BYTES,
     FIXED32,
@@ -48,12 +50,12 @@ class Form(NamedTuple):
     unpacked: bool = False
 
 
-def form_of(blob: Blob) -> Form:
+def form_of(blob: BinaryBlob) -> Form:
     """Return the form that `blob` is stored in."""
     return Form(blob.legacy_shape, blob.storage, blob.unpacked)
 
 
-def edited_record(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> Pieces:
+def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> Pieces:
     """Return what replaces `record`, its tag and length included. Raises CaffemodelError."""
     layout = record.layout
     body: Pieces = []
@@ -126,7 +128,7 @@ def new_record(
     return [bytes_head(layout.record, size_of(body)), *body]
 
 
-def _carries(record: LayerRecord, number: int, wire: int) -> bool:
+def _carries(record: BinaryRecord, number: int, wire: int) -> bool:
     return any(field.number == number and field.wire == wire for field in record.fields)
 
 
@@ -145,13 +147,13 @@ def _type_field(file: WeightsFile, is_v1: bool, name: str, layer: str) -> bytes:
 
 
 def _new_blobs(
-    file: WeightsFile, record: LayerRecord, sources: tuple[BlobSource, ...]
+    file: WeightsFile, record: BinaryRecord, sources: tuple[BlobSource, ...]
 ) -> list[Pieces]:
     """Return each new blob of `record` as a field: its own ones copied, others written anew."""
     head = record.layout.blobs
     out: list[Pieces] = []
     for index, source in enumerate(sources):
-        if isinstance(source, Blob) and any(source is own for own in record.blobs):
+        if isinstance(source, BinaryBlob) and any(source is own for own in record.blobs):
             blob: Pieces = [Copy(source.offset, source.end)]
         else:
             old = record.blobs[index] if index < len(record.blobs) else None
@@ -163,15 +165,15 @@ def _new_blobs(
 
 
 def _blob(
-    file: WeightsFile, layer: str, index: int, source: BlobSource, form: Form, old: Blob | None
+    file: WeightsFile,
+    layer: str,
+    index: int,
+    source: BlobSource,
+    form: Form,
+    old: BinaryBlob | None,
 ) -> Pieces:
     """Return a BlobProto with the values of `source` in `form`, and all else that `old` has."""
-    dtype = np.dtype(source.dtype)
-    shape = tuple(source.shape)
-    if dtype not in _RAW_TYPES:
-        raise _bad_source(file, layer, index, f"has dtype {dtype}; a caffemodel holds floats")
-    if len(shape) > MAX_AXES or any(dim < 0 for dim in shape):
-        raise _bad_source(file, layer, index, f"has the impossible shape {shape}")
+    shape, dtype = checked_source(file, layer, index, source)
     legacy = form.legacy_shape and len(shape) <= len(f.LEGACY_SHAPE)
     if legacy:
         # Caffe compares legacy shapes from the right (include/caffe/blob.hpp, LegacyShape).
@@ -201,7 +203,7 @@ def _blob(
     return body
 
 
-def _shape_written(file: WeightsFile, blob: Blob) -> bool:
+def _shape_written(file: WeightsFile, blob: BinaryBlob) -> bool:
     return any(field.number in _SHAPE_FIELDS for field in walk(file, blob.offset, blob.end))
 
 
@@ -225,7 +227,3 @@ def _values(source: BlobSource, dtype: np.dtype[Any], form: Form, layer: str, in
     if form.unpacked:
         return [Values(source, dtype, tag(number, wire), layer, index)]
     return [bytes_head(number, size), Values(source, dtype, b"", layer, index)]
-
-
-def _bad_source(file: WeightsFile, layer: str, index: int, what: str) -> CaffemodelError:
-    return problem(file.path, f"the new blob {index} {what}", layer=layer)

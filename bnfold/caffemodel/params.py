@@ -16,12 +16,12 @@ from .edits import ParamValue
 from .errors import problem
 from .file import WeightsFile
 from .pieces import Copy, Pieces, size_of
-from .records import DAMAGED, LayerRecord
+from .records import DAMAGED, BinaryRecord
 from .wire import BYTES, Field, WireError, bytes_head, walk
 
 
 def edit_params(
-    file: WeightsFile, record: LayerRecord, params: Mapping[tuple[str, str], ParamValue]
+    file: WeightsFile, record: BinaryRecord, params: Mapping[tuple[str, str], ParamValue]
 ) -> dict[int, Pieces]:
     """Return what replaces fields of `record`, by the byte where each begins.
 
@@ -59,7 +59,7 @@ def edit_params(
 
 
 def dropped_fields(
-    file: WeightsFile, record: LayerRecord, names: tuple[str, ...]
+    file: WeightsFile, record: BinaryRecord, names: tuple[str, ...]
 ) -> frozenset[int]:
     """Return the numbers of the fields `names` in this kind of record.
 
@@ -89,7 +89,7 @@ def dropped_fields(
 
 
 def _encode(
-    record: LayerRecord, name: str, members: Mapping[str, ParamValue]
+    record: BinaryRecord, name: str, members: Mapping[str, ParamValue]
 ) -> tuple[int | None, dict[int, bytes]]:
     """Return the number of message `name` in the record, and its new fields as bytes, by number.
 

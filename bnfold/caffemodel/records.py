@@ -1,9 +1,9 @@
-"""Layer records: what a weights file says about one layer."""
+"""Layer records of a binary weights file: what it says about one layer."""
 
 from __future__ import annotations
 
 from . import fields as f
-from .blobs import Blob
+from .binary_blob import BinaryBlob
 from .errors import problem
 from .file import WeightsFile
 from .wire import BYTES, VARINT, Field, WireError, decode, walk
@@ -12,7 +12,7 @@ DAMAGED = "the file is damaged or cut off: fetch it again"
 _MAX_TEXT = 1 << 16
 
 
-class LayerRecord:
+class BinaryRecord:
     """One layer's record: a LayerParameter, or a V1LayerParameter from before 2014.
 
     name, type: the layer's; a V1 type is given by its modern name, or as "V1:57" if there is none.
@@ -65,7 +65,7 @@ class LayerRecord:
                     do="convert it with Caffe's upgrade_net_proto_binary first",
                 )
             self.blobs = tuple(
-                Blob(file, blob.payload, blob.end, self.name, index)
+                BinaryBlob(file, blob.payload, blob.end, self.name, index)
                 for index, blob in enumerate(blobs)
             )
         except WireError as error:

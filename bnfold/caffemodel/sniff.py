@@ -9,11 +9,12 @@ _SAMPLE = 512
 
 _OTHER = "give a binary .caffemodel file"
 _PACKED = "unpack it first"
-_HDF5 = "load it in Caffe and save it as a binary .caffemodel"
+# https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, "format signature". Caffe
+# writes it at the very beginning, where the format allows for a block of the user's own.
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # First bytes, at which offset, what the file is, what to do.
 _SIGNATURES: tuple[tuple[bytes, int, str, str], ...] = (
-    (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file", _HDF5),
     (b"PK\x03\x04", 0, "a zip archive (as PyTorch, Keras and numpy files are, too)", _PACKED),
     (b"\x1f\x8b", 0, "gzip-compressed", _PACKED),
     (b"BZh", 0, "bzip2-compressed", _PACKED),
@@ -25,6 +26,11 @@ _SIGNATURES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\x93NUMPY", 0, "a numpy array", _OTHER),
 )
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f")
+
+
+def is_hdf5(file: WeightsFile) -> bool:
+    """Return whether the first bytes of `file` are those of HDF5."""
+    return file.at(0, min(file.size, len(_HDF5))) == _HDF5
 
 
 def refuse_strangers(file: WeightsFile) -> None:

@@ -134,7 +134,7 @@ STRANGERS = {
     "utf-8 mark": (b"\xef\xbb\xbfname: 'n'\n", "text"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
     "html": (b"\n<!DOCTYPE html>\n<html></html>", "web page"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "HDF5.*save it as a binary"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "HDF5 says"),
     "zip": (b"PK\x03\x04" + bytes(40), "zip"),
     "gzip": (gzip.compress(layer("a")), "gzip.*unpack"),
     "tar": (b"x.caffemodel".ljust(257, b"\0") + b"ustar\x0000", "tar archive"),

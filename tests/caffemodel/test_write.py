@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnfold.caffemodel import ArrayBlob, CaffemodelError, LayerEdit, NewLayer, writer
+from bnfold.caffemodel import ArrayBlob, CaffemodelError, LayerEdit, NewLayer, stream
 
 from .build import (
     Counting,
@@ -221,12 +221,12 @@ def test_protobuf_reads_what_was_written(files):
 
 
 def test_a_large_blob_is_asked_for_in_pieces(files):
-    size = writer.CHUNK_ITEMS * 2 + 17
+    size = stream.CHUNK_ITEMS * 2 + 17
     source = Counting((size,))
     record = layer("a", sub(7, dims(1), unpacked(5, [1])))
     with files.open(record) as weights:
         files.rewrite(weights, {"a": LayerEdit(blobs=(source,))})
-    assert source.asked == [writer.CHUNK_ITEMS]
+    assert source.asked == [stream.CHUNK_ITEMS]
     with files.open((files.path / "out.caffemodel").read_bytes()) as weights:
         np.testing.assert_array_equal(
             weights.get("a").blobs[0].read(), np.arange(size, dtype=np.float32)

@@ -1,45 +1,40 @@
-"""The index of a weights file, and the way to write a changed copy of it."""
+"""Binary weights files: the index, and the way to write a changed copy."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import BinaryIO
 
 from . import fields as f
 from .edits import LayerEdit, NewLayer
 from .errors import problem
 from .file import WeightsFile
-from .records import DAMAGED, LayerRecord, read_text
+from .records import DAMAGED, BinaryRecord, read_text
 from .sniff import refuse_strangers
+from .surface import Weights
 from .wire import BYTES, WireError, walk
 from .writer import write_weights
 
 
-class Weights:
-    """The layers of a weights file. The file stays open until `close`; a context manager.
+class BinaryWeights(Weights):
+    """The layers of a binary NetParameter; `records` has modern and V1 ones alike."""
 
-    path: the file.
-    name: the network's name, or "".
-    records: the layer records, in the file's order, modern and V1 alike.
-    duplicates: names that more than one record has.
-    """
+    records: tuple[BinaryRecord, ...]
 
     def __init__(self, file: WeightsFile) -> None:
         """Index `file`, which this object then owns. Raises CaffemodelError: see `open_weights`."""
         self._file = file
         self.path = file.path
         self.name = ""
-        records: list[LayerRecord] = []
+        records: list[BinaryRecord] = []
         refuse_strangers(file)
         try:
             for field in walk(file, 0, file.size):
                 number, wire = field.number, field.wire
                 if number in (f.MODERN.record, f.V1.record) and wire == BYTES:
                     layout = f.V1 if number == f.V1.record else f.MODERN
-                    records.append(LayerRecord(file, field, layout))
+                    records.append(BinaryRecord(file, field, layout))
                 elif number == f.NET_NAME and wire == BYTES:
                     self.name = read_text(file, field)
                 elif number in (f.MODERN.record, f.V1.record, f.NET_NAME):
@@ -66,7 +61,7 @@ class Weights:
         times = Counter(record.name for record in read)
         self.duplicates = tuple(name for name, count in times.items() if count > 1)
 
-    def get(self, name: str) -> LayerRecord | None:
+    def get(self, name: str) -> BinaryRecord | None:
         """Return the record whose weights layer `name` ends up with, or None.
 
         Caffe copies blobs record by record to the layer of that name (BVLC caffe,
@@ -82,44 +77,9 @@ class Weights:
         *,
         additions: Sequence[NewLayer] = (),
     ) -> None:
-        """Write the file to `out`, with `edits` made to the layers they name and `additions` added.
-
-        out: a file descriptor, or a binary file that has one; written from its current position on.
-        edits: by layer name; an edit applies to all records of that name, and one that brings no
-            blobs is ignored if there is no such record.
-
-        Records that are not edited come out byte for byte, as does all that is no record. Memory
-        use does not grow with the file. Raises OSError from writing; CaffemodelError, before a byte
-        is written, for an edit that cannot be made, and in the midst of it for a source that yields
-        something else than it announced. What has been written by then is of no use.
-        """
+        """Write a changed copy: see Weights.write. What is not edited comes out byte for byte."""
         write_weights(self._file, self.records, out, edits, additions)
 
     def close(self) -> None:
-        """Close the file. Its blobs cannot be read any more."""
+        """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Weights:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def open_weights(path: str | os.PathLike[str]) -> Weights:
-    """Open and index a binary weights file. Values are not read; it takes milliseconds.
-
-    Raises OSError if the file cannot be opened, and CaffemodelError if it is no caffemodel, is
-    damaged or cut off anywhere, or has a blob whose shape and values disagree.
-    """
-    file = WeightsFile(path)
-    try:
-        return Weights(file)
-    except BaseException:
-        file.close()
-        raise

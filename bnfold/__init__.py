@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge
     from bnfold.errors import BnfoldError
-    from bnfold.fold import Code, EngineChange, Folded, Kept, Plan, Reason
+    from bnfold.fold import Code, EngineChange, Fate, Outcome, Plan, Reason
     from bnfold.graph import Phase
     from bnfold.report import Counts, Report
 
@@ -18,8 +18,8 @@ _HOMES = {
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
     "EngineChange": "bnfold.fold",
-    "Folded": "bnfold.fold",
-    "Kept": "bnfold.fold",
+    "Fate": "bnfold.fold",
+    "Outcome": "bnfold.fold",
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
     "Reason": "bnfold.fold",
@@ -33,8 +33,8 @@ __all__ = [
     "Code",
     "Counts",
     "EngineChange",
-    "Folded",
-    "Kept",
+    "Fate",
+    "Outcome",
     "Phase",
     "Plan",
     "Reason",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bnfold.caffemodel import open_weights
-from bnfold.fold import Options, fold, weight_edits
+from bnfold.fold import Options
 from bnfold.graph import Phase
-from bnfold.jobs import MergeJob, PathLike, one_line_errors, read_net
+from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
 from bnfold.outputs import Outputs
-from bnfold.report import Counts, Report
+from bnfold.report import Report
 
 
 def merge(
@@ -19,9 +18,14 @@ def merge(
     *,
     output_model: PathLike | None = None,
     output_weights: PathLike | None = None,
+    phase: Phase | str = Phase.TEST,
     eps: float | None = None,
     engine_caffe: bool = True,
-    phase: Phase | str = Phase.TEST,
+    collapse: bool = True,
+    keep: Sequence[str] = (),
+    only: Sequence[str] = (),
+    bn_dialect: str | None = None,
+    treat_as: Mapping[str, str] | None = None,
     keep_dtype: bool = False,
     dry_run: bool = False,
     force: bool = False,
@@ -30,13 +34,19 @@ def merge(
 
     Args:
         model: the network's prototxt.
-        weights: its caffemodel.
+        weights: its caffemodel, binary or HDF5.
         output_model: where to write the new prototxt; by default beside the old one, as
             `deploy.folded.prototxt`.
         output_weights: where to write the new caffemodel, `x.folded.caffemodel` by default.
-        eps: replaces every BatchNorm's own `eps`; without it each layer's own holds.
-        engine_caffe: set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.
         phase: the phase whose function is preserved.
+        eps: replaces every batch norm's own `eps`; without it each layer's own holds.
+        engine_caffe: set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.
+        collapse: write a batch norm that cannot be absorbed as one Scale.
+        keep: layers, by name or glob, whose chains stay as they are.
+        only: if not empty, only chains with such a layer are touched.
+        bn_dialect: what the blobs of `BN` layers are, where that cannot be told: one of
+            "variance", "inverse-std", "scale-shift".
+        treat_as: layer types to take for a known one, {"MyConvolution": "Convolution"}.
         keep_dtype: store changed blobs in the type they had; by default they become float32.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
@@ -48,7 +58,17 @@ def merge(
         BnfoldError: the input cannot be used; the message is one line that says where, what
             and what to do. Nothing has been written then.
     """
-    options = Options.of(phase, eps, engine_caffe, keep_dtype)
+    options = Options(
+        phase=Phase.named(phase),
+        eps=eps,
+        engine_caffe=engine_caffe,
+        keep_dtype=keep_dtype,
+        collapse=collapse,
+        keep=tuple(keep),
+        only=tuple(only),
+        bn_dialect=bn_dialect,
+        treat_as=treat_as or {},
+    )
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     with one_line_errors():
         if dry_run:
@@ -62,16 +82,21 @@ def inspect(
     model: PathLike,
     weights: PathLike | None = None,
     *,
+    phase: Phase | str = Phase.TEST,
     eps: float | None = None,
     engine_caffe: bool = True,
-    phase: Phase | str = Phase.TEST,
+    collapse: bool = True,
+    keep: Sequence[str] = (),
+    only: Sequence[str] = (),
+    bn_dialect: str | None = None,
+    treat_as: Mapping[str, str] | None = None,
 ) -> Report:
     """Say what `merge` would do, and write nothing.
 
     Args:
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
-        eps, engine_caffe, phase: as for `merge`.
+        phase, eps, engine_caffe, collapse, keep, only, bn_dialect, treat_as: as for `merge`.
 
     Returns:
         The plan; its outputs are None.
@@ -79,14 +104,14 @@ def inspect(
     Raises:
         BnfoldError: as for `merge`.
     """
-    options = Options.of(phase, eps, engine_caffe)
-    model = Path(model)
-    weights = None if weights is None else Path(weights)
-    with one_line_errors(), contextlib.ExitStack() as stack:
-        stored = None if weights is None else stack.enter_context(open_weights(weights))
-        size = None if weights is None else weights.stat().st_size
-        net = read_net(model, options, stored)
-        before = Counts.of(net, stored, {}, size)
-        plan = fold(net, options)
-        after = Counts.of(net, stored, weight_edits(net), None)
-    return Report(model, weights, None, None, options.phase, plan, before, after)
+    options = Options(
+        phase=Phase.named(phase),
+        eps=eps,
+        engine_caffe=engine_caffe,
+        collapse=collapse,
+        keep=tuple(keep),
+        only=tuple(only),
+        bn_dialect=bn_dialect,
+        treat_as=treat_as or {},
+    )
+    return plan_only(Path(model), None if weights is None else Path(weights), options)

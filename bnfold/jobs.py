@@ -6,14 +6,14 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from bnfold.caffemodel import CaffemodelError, LayerEdit, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import Options, Plan, edit_document, fold, weight_edits
-from bnfold.graph import Net, build
+from bnfold.graph import Net, build, infer_shapes
 from bnfold.outputs import Outputs, check_targets
 from bnfold.prototxt import PrototxtError, load
 from bnfold.report import Counts, Report
@@ -103,20 +103,38 @@ class MergeJob:
     def _folded(self) -> Iterator[Folding]:
         with open_weights(self.weights) as stored:
             net = read_net(self.model, self.options, stored)
-            before = Counts.of(net, stored, {}, self.weights.stat().st_size)
-            plan = fold(net, self.options)
+            shapes = infer_shapes(net, self.options.treat_as)
+            before = Counts.of(net, self.options, shapes, {}, self.weights.stat().st_size)
+            plan = fold(net, self.options, shapes)
             edits = weight_edits(net)
-            after = Counts.of(net, stored, edits, None)
+            after = Counts.of(net, self.options, shapes, edits, None)
             yield Folding(stored, edit_document(net).to_bytes(), edits, plan, before, after)
 
     def _report(
         self, folding: Folding, model: Path | None, weights: Path | None, size: int | None
     ) -> Report:
-        after = Counts(folding.after.layers, folding.after.affine, folding.after.parameters, size)
+        after = replace(folding.after, weights_bytes=size)
         phase = self.options.phase
         return Report(
             self.model, self.weights, model, weights, phase, folding.plan, folding.before, after
         )
+
+
+def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
+    """Plan a fold, with or without weights, and compute none of the outputs.
+
+    Raises:
+        BnfoldError: the files cannot be used.
+    """
+    with one_line_errors(), contextlib.ExitStack() as stack:
+        stored = None if weights is None else stack.enter_context(open_weights(weights))
+        size = None if weights is None else weights.stat().st_size
+        net = read_net(model, options, stored)
+        shapes = infer_shapes(net, options.treat_as)
+        before = Counts.of(net, options, shapes, {}, size)
+        plan = fold(net, options, shapes)
+        after = Counts.of(net, options, shapes, weight_edits(net), None)
+    return Report(model, weights, None, None, options.phase, plan, before, after)
 
 
 def read_net(model: Path, options: Options, stored: Weights | None) -> Net:

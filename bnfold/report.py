@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, Weights
-from bnfold.fold import AFFINE_TYPES, Plan
-from bnfold.graph import Net, Phase
+from bnfold.fold import AFFINE_TYPES, Options, Outcome, Plan
+from bnfold.graph import Net, Phase, Value
+from bnfold.graph.axes import Shape
+from bnfold.graph.cost import network_cost
 
 JSON_FORMAT = "bnfold.report/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -21,32 +24,47 @@ class Counts:
 
     Attributes:
         layers: layers that run in the phase.
-        affine: those of them that are BatchNorm or Scale.
+        affine: those of them that are BatchNorm, BN, Scale or Bias.
+        operations: floating-point operations of one forward pass at the file's batch size,
+            over the layers whose cost is known.
+        traffic: bytes of values and parameters that pass reads and writes, as float32.
+        uncounted: layers whose cost is not known, and is in neither sum.
         parameters: values in the weights file; None where no weights were given.
         weights_bytes: size of the weights file; None where there is none (yet).
     """
 
     layers: int
     affine: int
+    operations: int
+    traffic: int
+    uncounted: int
     parameters: int | None
     weights_bytes: int | None
 
     @classmethod
     def of(
-        cls, net: Net, stored: Weights | None, edits: dict[str, LayerEdit], size: int | None
+        cls,
+        net: Net,
+        options: Options,
+        shapes: Mapping[Value, Shape | None],
+        edits: dict[str, LayerEdit],
+        size: int | None,
     ) -> Counts:
         """Count a network as it is after the rewrites so far.
 
         Args:
-            net: the network.
-            stored: its weights file, if there is one.
-            edits: what will be changed in that file.
+            net: the network, with its weights where there are some.
+            options: how it is read.
+            shapes: the shapes of its values.
+            edits: what will be changed in the weights file.
             size: the size of the file in bytes, where it is known.
         """
         layers = list(net.layers)
         affine = sum(layer.type in AFFINE_TYPES for layer in layers)
-        parameters = None if stored is None else _parameters(stored, edits)
-        return cls(len(layers), affine, parameters, size)
+        cost = network_cost(net, shapes, options.treat_as)
+        parameters = None if net.weights is None else _parameters(net.weights, edits)
+        uncounted = len(cost.unknown)
+        return cls(len(layers), affine, cost.operations, cost.bytes, uncounted, parameters, size)
 
 
 @dataclass(frozen=True)
@@ -79,22 +97,28 @@ class Report:
             "output_model": _text(self.output_model),
             "output_weights": _text(self.output_weights),
             "phase": self.phase.value,
-            "folded": [asdict(fold) for fold in self.plan.folded],
-            "kept": [
-                {
-                    "layer": kept.layer,
-                    "type": kept.type,
-                    "line": kept.line,
-                    "code": kept.reason.code.value,
-                    "reason": kept.reason.text,
-                }
-                for kept in self.plan.kept
-            ],
+            "layers": [_outcome(outcome) for outcome in self.plan.outcomes],
             "engines": [asdict(change) for change in self.plan.engines],
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),
             "after": asdict(self.after),
         }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    reason = outcome.reason
+    return {
+        "layer": outcome.layer,
+        "type": outcome.type,
+        "line": outcome.line,
+        "fate": outcome.fate.value,
+        "into": list(outcome.into),
+        "through": list(outcome.through),
+        "gains_bias": list(outcome.gains_bias),
+        "code": reason.code.value if reason else None,
+        "reason": reason.text if reason else None,
+        "hint": reason.hint if reason and reason.hint else None,
+    }
 
 
 def _text(path: Path | None) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bnfold.cli.options import FILE, folding_options, model_option, report_options
+from bnfold.cli.options import FILE, folding, folding_options, model_option, report_options
 
 
 @click.command()
@@ -22,33 +23,32 @@ from bnfold.cli.options import FILE, folding_options, model_option, report_optio
 def inspect(
     model: Path,
     weights: Path | None,
-    eps: float | None,
-    engine_caffe: bool,
-    phase: str,
     force: bool,
     json_target: str | None,
     quiet: bool,
+    **values: Any,
 ) -> None:
     """Show what `merge` would do, and write no network.
 
-    Every BatchNorm and Scale of the network is listed: what it goes into, or why it stays.
+    Every batch norm and other per-channel layer is listed: what it goes into, or what it
+    becomes, and why it could not go further.
 
     \b
     Examples:
       bnfold inspect --model deploy.prototxt
       bnfold inspect --model deploy.prototxt --weights x.caffemodel --json plan.json
     """
-    import bnfold
     from bnfold.cli.printing import json_bytes, show
-    from bnfold.jobs import one_line_errors
+    from bnfold.jobs import one_line_errors, plan_only
     from bnfold.outputs import Outputs, check_targets
 
+    options = folding(values)
     json_file = None if json_target in (None, "-") else Path(json_target)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
             inputs = [model] if weights is None else [model, weights]
             check_targets([json_file], inputs, force)
-        report = bnfold.inspect(model, weights, eps=eps, engine_caffe=engine_caffe, phase=phase)
+        report = plan_only(model, weights, options)
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))
     show(report, to_json=json_target == "-", quiet=quiet)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bnfold.cli.options import FILE, folding_options, model_option, report_options
+from bnfold.cli.options import FILE, folding, folding_options, model_option, report_options
 
 
 @click.command(
@@ -42,20 +43,18 @@ def merge(
     weights: Path,
     output_model: Path | None,
     output_weights: Path | None,
-    eps: float | None,
-    engine_caffe: bool,
-    phase: str,
     keep_dtype: bool,
     dry_run: bool,
     force: bool,
     json_target: str | None,
     quiet: bool,
+    **values: Any,
 ) -> None:
     """Fold batch normalisation into the weights, and write the new network.
 
-    BatchNorm and Scale layers that follow a Convolution or InnerProduct go into its weights
-    and bias. The function stays the same up to float rounding; whatever cannot be folded
-    exactly is kept and named with the reason.
+    Batch norms and other per-channel layers go into the convolution or inner product before
+    or behind them. The function stays the same up to float rounding; whatever cannot be folded
+    exactly becomes one Scale, and is named with the reason.
 
     \b
     Examples:
@@ -65,11 +64,10 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
     from bnfold.cli.printing import json_bytes, show
-    from bnfold.fold import Options
     from bnfold.jobs import MergeJob, one_line_errors
     from bnfold.outputs import Outputs, check_targets
 
-    options = Options.of(phase, eps, engine_caffe, keep_dtype)
+    options = folding(values, keep_dtype=keep_dtype)
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     json_file = None if json_target in (None, "-") else Path(json_target)
     extra = () if json_file is None else (json_file,)

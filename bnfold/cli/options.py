@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from bnfold.fold import Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,14 +40,72 @@ def folding_options(function: F) -> F:
             help="Set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.",
         ),
         click.option(
+            "--treat-as",
+            multiple=True,
+            metavar="TYPE=KNOWN",
+            help="Take an unknown layer type for a known one, as in MyConv=Convolution.",
+        ),
+        click.option(
+            "--bn-dialect",
+            type=click.Choice(["variance", "inverse-std", "scale-shift"]),
+            help="What the blobs of BN layers are, where that cannot be told.",
+        ),
+        click.option(
+            "--collapse/--no-collapse",
+            default=True,
+            show_default=True,
+            help="Write a batch norm that cannot be absorbed as one Scale.",
+        ),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="NAME",
+            help="Touch only chains with a layer of this name (or glob); may be given again.",
+        ),
+        click.option(
+            "--keep",
+            multiple=True,
+            metavar="NAME",
+            help="Leave chains with a layer of this name (or glob) alone; may be given again.",
+        ),
+        click.option(
             "--eps",
             type=float,
             metavar="E",
-            help="Use this eps for every BatchNorm, in place of each layer's own.",
+            help="Use this eps for every batch norm, in place of each layer's own.",
         ),
     ):
         function = option(function)
     return function
+
+
+def folding(values: Mapping[str, Any], *, keep_dtype: bool = False) -> Options:
+    """The library's options from what `folding_options` gave a command.
+
+    Raises:
+        BnfoldError: a value is out of range.
+        click.UsageError: `--treat-as` is not of the form TYPE=KNOWN.
+    """
+    from bnfold.fold import Options
+    from bnfold.graph import Phase
+
+    treat_as = {}
+    for pair in values["treat_as"]:
+        unknown, equals, known = pair.partition("=")
+        if not unknown or not equals or not known:
+            raise click.UsageError(f"--treat-as {pair}: expected TYPE=KNOWN, as Conv2=Convolution")
+        treat_as[unknown] = known
+    return Options(
+        phase=Phase.named(values["phase"]),
+        eps=values["eps"],
+        engine_caffe=values["engine_caffe"],
+        keep_dtype=keep_dtype,
+        collapse=values["collapse"],
+        keep=values["keep"],
+        only=values["only"],
+        bn_dialect=values["bn_dialect"],
+        treat_as=treat_as,
+    )
 
 
 def report_options(function: F) -> F:

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from itertools import groupby
 
 import click
 
-from bnfold.report import Report
+from bnfold.fold import Fate, Outcome
+from bnfold.report import Counts, Report
+
+_VERBS = {
+    Fate.FOLDED: "folded",
+    Fate.MERGED: "merged",
+    Fate.SCALE: "became one Scale",
+    Fate.DROPPED: "dropped",
+    Fate.KEPT: "kept",
+}
+_COLORS = {
+    Fate.FOLDED: "green",
+    Fate.MERGED: "green",
+    Fate.SCALE: "yellow",
+    Fate.DROPPED: "green",
+    Fate.KEPT: "yellow",
+}
 
 
 def json_bytes(report: Report) -> bytes:
@@ -32,34 +47,66 @@ def show(report: Report, *, to_json: bool, quiet: bool) -> None:
 
 
 def _rows(report: Report) -> list[str]:
-    plan = report.plan
-    return [
-        *(f"fold {f.layer} ({f.type}) into {f.into} ({f.into_type})" for f in plan.folded),
-        *(f"keep {k.layer} ({k.type}): {k.reason.text} [{k.reason.code.value}]" for k in plan.kept),
-        *(
-            f"engine {e.layer}: CAFFE" + (f" instead of {e.replaced}" if e.replaced else "")
-            for e in plan.engines
-        ),
+    lines = [
+        f"{outcome.fate.value} {outcome.layer} ({outcome.type}){_what(outcome)}"
+        for outcome in report.plan.outcomes
     ]
+    for change in report.plan.engines:
+        was = f" instead of {change.replaced}" if change.replaced else ""
+        lines.append(f"engine {change.layer}: CAFFE{was}")
+    return lines
+
+
+def _what(outcome: Outcome) -> str:
+    """Where a layer went, or why it stays, as the rest of its line."""
+    parts = []
+    if outcome.into:
+        parts.append(f" into {', '.join(outcome.into)}")
+    if outcome.through:
+        parts.append(f" through {', '.join(outcome.through)}")
+    if outcome.gains_bias:
+        parts.append(f", with a new bias in {', '.join(outcome.gains_bias)}")
+    if outcome.reason:
+        parts.append(f": {outcome.reason.text} [{outcome.reason.code.value}]")
+        if outcome.reason.hint:
+            parts.append(f" ({outcome.reason.hint})")
+    return "".join(parts)
 
 
 def summary(report: Report) -> list[str]:
-    """The closing lines: how much was folded, sizes before and after, what was written."""
+    """The closing lines: how much went where, sizes before and after, what was written."""
     plan, before, after = report.plan, report.before, report.after
-    hosts = len({fold.into for fold in plan.folded})
-    what = (
-        f"folded {len(plan.folded)} of {len(plan.folded) + len(plan.kept)} "
-        f"BatchNorm and Scale layers into {_plural(hosts, 'layer')}, kept {len(plan.kept)}; "
-        f"engine CAFFE set on {_plural(len(plan.engines), 'convolution')}"
-    )
-    lines = [what, f"layers {before.layers} -> {after.layers}"]
+    hosts = {name for outcome in plan.of(Fate.FOLDED) for name in outcome.into}
+    counts = [(_VERBS[fate], len(list(plan.of(fate)))) for fate in Fate]
+    total = sum(count for _, count in counts)
+    what = ", ".join(f"{verb} {count}" for verb, count in counts if count)
+    lines = [
+        f"{_plural(total, 'affine layer')}: {what or 'none'}"
+        + (f", into {_plural(len(hosts), 'layer')}" if hosts else "")
+        + f"; engine CAFFE set on {_plural(len(plan.engines), 'convolution')}",
+        f"layers {before.layers} -> {after.layers}, affine {before.affine} -> {after.affine}",
+    ]
     if before.parameters is not None and after.parameters is not None:
         lines[-1] += f", parameters {before.parameters:,} -> {after.parameters:,}"
     if before.weights_bytes is not None and after.weights_bytes is not None:
         lines[-1] += f", weights {_size(before.weights_bytes)} -> {_size(after.weights_bytes)}"
+    if after.operations != before.operations:
+        lines.append(_savings(before, after))
     if report.output_model is not None:
         lines.append(f"wrote {report.output_model} and {report.output_weights}")
     return lines
+
+
+def _savings(before: Counts, after: Counts) -> str:
+    work, traffic = before.operations - after.operations, before.traffic - after.traffic
+    line = (
+        f"each forward pass saves {work / 1e6:,.1f} M of {before.operations / 1e6:,.1f} M "
+        f"floating-point operations and {_size(traffic)} of {_size(before.traffic)} of "
+        "memory traffic"
+    )
+    if before.uncounted:
+        line += f" ({_plural(before.uncounted, 'layer')} of unknown cost not counted)"
+    return line
 
 
 def _show_table(report: Report) -> None:
@@ -67,20 +114,15 @@ def _show_table(report: Report) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    plan = report.plan
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("line", "layer", "type", "what happens"):
         table.add_column(title, justify="right" if title == "line" else "left")
-    for into, folds in groupby(plan.folded, key=lambda fold: fold.into):
-        for fold in folds:
-            bias = ", which gains a bias" if fold.adds_bias else ""
-            what = f"[green]folded into[/] {escape(into)} ({escape(fold.into_type)}){bias}"
-            table.add_row(str(fold.line), escape(fold.layer), escape(fold.type), what)
-    for kept in plan.kept:
-        what = f"[yellow]kept[/]: {escape(kept.reason.text)}"
-        table.add_row(str(kept.line), escape(kept.layer), escape(kept.type), what)
-    for change in plan.engines:
+    for outcome in report.plan.outcomes:
+        color = _COLORS[outcome.fate]
+        what = f"[{color}]{_VERBS[outcome.fate]}[/]{escape(_what(outcome))}"
+        table.add_row(str(outcome.line), escape(outcome.layer), escape(outcome.type), what)
+    for change in report.plan.engines:
         was = f" (was {change.replaced})" if change.replaced else ""
         what = f"[cyan]engine: CAFFE[/]{was}"
         table.add_row(str(change.line), escape(change.layer), "Convolution", what)

@@ -1,19 +1,20 @@
 """Which batch norms go where: the algebra, the rewrites, and the edits that follow."""
 
-from bnfold.fold.dialects import AFFINE_TYPES, Reader
+from bnfold.fold.batch_norms import BN_DIALECTS
+from bnfold.fold.dialects import AFFINE_TYPES
 from bnfold.fold.driver import Options, fold
-from bnfold.fold.plan import Code, EngineChange, Folded, Kept, Plan, Reason
+from bnfold.fold.plan import Code, EngineChange, Fate, Outcome, Plan, Reason
 from bnfold.fold.surgery import edit_document, weight_edits
 
 __all__ = [
     "AFFINE_TYPES",
+    "BN_DIALECTS",
     "Code",
     "EngineChange",
-    "Folded",
-    "Kept",
+    "Fate",
     "Options",
+    "Outcome",
     "Plan",
-    "Reader",
     "Reason",
     "edit_document",
     "fold",

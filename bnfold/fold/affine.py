@@ -74,6 +74,11 @@ class Affine:
         """The same function with a value for each of so many channels."""
         return Affine(_spread(self.scale, channels), _spread(self.shift, channels))
 
+    def repeated(self, times: int) -> Affine:
+        """The function where each channel has become so many channels in a row."""
+        scale = None if self.scale is None else np.repeat(self.scale, times)
+        return Affine(scale, None if self.shift is None else np.repeat(self.shift, times))
+
     def part(self, start: int, stop: int) -> Affine:
         """The function on the channels [start, stop) alone."""
         return Affine(_slice(self.scale, start, stop), _slice(self.shift, start, stop))

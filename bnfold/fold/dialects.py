@@ -1,28 +1,51 @@
-"""Every layer type that is a per-channel affine function in TEST phase, read as an `Affine`.
+"""Every layer type that is a per-channel affine function, read as an `Affine`.
 
-This is the one place that knows how BatchNorm and Scale are written; rewrites see only
-affines. Sources: BVLC caffe, src/caffe/layers/{batch_norm,scale}_layer.cpp.
+This is the one place that knows how they are written; rewrites see only affines.
+Sources: BVLC caffe, src/caffe/layers/{scale,bias,power}_layer.cpp; see batch_norms.py for the
+rest.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from bnfold.caffemodel import Blob
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Affine, Vector, batch_norm
+from bnfold.fold.affine import Affine
+from bnfold.fold.batch_norms import bn_dialect, read_batch_norm, read_bn, uses_batch
 from bnfold.fold.plan import Code, Reason
+from bnfold.fold.stored import stored_blobs, vector
 from bnfold.graph import Layer, Phase
+from bnfold.graph.axes import Shape
 
-AFFINE_TYPES = frozenset({"BatchNorm", "Scale"})
-"""The layer types that are looked at, and that reports count."""
+AFFINE_TYPES = frozenset({"BatchNorm", "BN", "Scale", "Bias"})
+"""The layer types that reports count; a Power with power 1 is affine, but is not counted."""
 
-_NEGATIVE = 1e-6
-"""A variance this far below zero, relative to the layer's largest, is taken for rounding."""
+PARAMS = {
+    "BatchNorm": "batch_norm_param",
+    "BN": "bn_param",
+    "Scale": "scale_param",
+    "Bias": "bias_param",
+    "Power": "power_param",
+}
+"""The message that describes each type."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a layer was read as.
+
+    Attributes:
+        affine: the function.
+        channels: how many channels it tells apart; None where it treats all alike, or where
+            there are no weights to tell from.
+    """
+
+    affine: Affine
+    channels: int | None
 
 
 @dataclass(frozen=True)
@@ -31,168 +54,136 @@ class Reader:
 
     Attributes:
         phase: the phase the network runs in; it decides what `use_global_stats` defaults to.
-        eps: replaces every BatchNorm's own eps, where given.
+        eps: replaces every batch norm's own eps, where given.
+        bn_dialect: settles what the blobs of `BN` layers are, where given.
+        has_weights: whether numbers are at hand; without them affines are unknown.
         warn: called with a sentence for each thing that is legal but suspicious.
     """
 
     phase: Phase
     eps: float | None
+    bn_dialect: str | None
+    has_weights: bool
     warn: Callable[[str], None]
 
-    def obstacle(self, layer: Layer) -> Reason | None:
-        """Why a layer of an affine type is not an affine function at all, if so."""
-        if layer.type == "BatchNorm":
-            return _batch_statistics(layer, self.phase)
-        return _two(layer)
+    def read(self, layer: Layer, shape: Shape | None) -> Reading | Reason | None:
+        """Read a layer as an affine function of the value it is given.
 
-    def misfit(self, layer: Layer, ndim: int) -> Reason | None:
-        """Why an affine layer does not act per channel on a value of `ndim` axes, if so."""
-        return None if layer.type == "BatchNorm" else _scale_axes(layer, ndim)
+        Args:
+            layer: any layer.
+            shape: the shape of its first bottom, where it is known.
 
-    def affine(self, layer: Layer, channels: int) -> Affine:
-        """The function a layer computes on a value of so many channels.
+        Returns:
+            The function; or why a layer of an affine type is none; or None for other types.
 
         Raises:
-            BnfoldError: its blobs are missing, of a wrong count or size, or hold values
-                that no trained network has.
+            BnfoldError: its blobs are missing, of a wrong count or size, or hold values that
+                no trained network has.
+            PrototxtError: a parameter has a bad value.
         """
-        if layer.type == "BatchNorm":
-            return self._batch_norm(layer, channels)
-        return _scale(layer, channels)
-
-    def _batch_norm(self, layer: Layer, channels: int) -> Affine:
-        blobs = stored_blobs(layer, 3, "mean, variance and moving-average factor")
-        mean = vector(layer, blobs[0], channels, "mean")
-        variance = vector(layer, blobs[1], channels, "variance")
-        factor = float(vector(layer, blobs[2], 1, "moving-average factor")[0])
-        eps = self._eps(layer)
-        if factor == 0:
-            self.warn(
-                f"{layer}: its moving-average factor is 0, so Caffe takes mean and variance as 0; "
-                "these statistics were never trained"
-            )
-        scaled = variance * (0.0 if factor == 0 else 1.0 / factor)
-        lowest = float(scaled.min())
-        if lowest < -_NEGATIVE * (float(np.abs(scaled).max()) + eps) or lowest + eps <= 0:
-            at = int(scaled.argmin())
+        if layer.type == "Power":
+            return _read_power(layer)
+        if layer.type not in AFFINE_TYPES:
+            return None
+        # Only a Scale or Bias may be given its numbers as a second bottom.
+        most = 2 if layer.type in ("Scale", "Bias") else 1
+        if not 1 <= len(layer.bottoms) <= most or len(layer.tops) != 1:
             raise BnfoldError(
-                f"{layer}: variance {lowest:.6g} plus eps {eps:.6g} in channel {at} cannot be "
-                "normalised by; the statistics are damaged"
-                + ("" if lowest < 0 else " or eps is too small (see --eps)")
+                f"{layer} (line {layer.line}) has {len(layer.bottoms)} bottoms and "
+                f"{len(layer.tops)} tops; it takes one of each"
             )
-        return batch_norm(mean, variance, factor, eps)
+        if layer.type == "BatchNorm":
+            return uses_batch(layer, self.phase) or self._batch_norm(layer)
+        if layer.type == "BN":
+            return self._bn(layer)
+        return self._scale_or_bias(layer, shape)
 
-    def _eps(self, layer: Layer) -> float:
-        # The field is a float in Caffe, so what is written is rounded to one first.
-        if self.eps is not None:
-            return float(np.float32(self.eps))
-        own = float(layer.param("batch_norm_param").eps)
-        if not (math.isfinite(own) and own >= 0):
-            holder = layer.text.get("batch_norm_param")
-            written = holder.message().get("eps") if holder else None
-            assert written is not None
-            raise written.error(f"{own:g} must be a finite number that is not negative")
-        return own
+    def _batch_norm(self, layer: Layer) -> Reading:
+        if not self.has_weights:
+            return Reading(Affine(None, None), None)
+        affine = read_batch_norm(layer, self.eps, self.warn)
+        return Reading(affine, affine.channels)
+
+    def _bn(self, layer: Layer) -> Reading | Reason:
+        dialect = bn_dialect(layer, self.bn_dialect, self.phase)
+        if isinstance(dialect, Reason):
+            return dialect
+        if not self.has_weights:
+            return Reading(Affine(None, None), None)
+        affine = read_bn(layer, dialect, self.eps)
+        return Reading(affine, affine.channels)
+
+    def _scale_or_bias(self, layer: Layer, shape: Shape | None) -> Reading | Reason:
+        two = _two_bottoms(layer)
+        if two:
+            return two
+        param = layer.param(PARAMS[layer.type])
+        per_channel = _acts_per_channel(param, shape)
+        if isinstance(per_channel, Reason):
+            return per_channel
+        affine = _stored(layer, param) if self.has_weights else _unread(layer, param)
+        return Reading(affine, affine.channels if per_channel and self.has_weights else None)
 
 
-def _batch_statistics(layer: Layer, phase: Phase) -> Reason | None:
-    param = layer.param("batch_norm_param")
-    own_phase = layer.text.get("phase")
-    if param.HasField("use_global_stats"):
-        stored = bool(param.use_global_stats)
-        why = "use_global_stats is false"
-    elif own_phase is not None:
-        stored = own_phase.enum({"TRAIN": 0, "TEST": 1}) == Phase.TEST.number
-        why = "the layer says `phase: TRAIN`"
-    else:
-        stored = phase is Phase.TEST
-        why = "in phase TRAIN use_global_stats is false unless written"
-    if stored:
+def _read_power(layer: Layer) -> Reading | None:
+    """A Power with power 1 is (scale * x + shift), one number each for all channels."""
+    param = layer.param("power_param")
+    if param.power != 1 or len(layer.bottoms) != 1 or len(layer.tops) != 1:
         return None
-    return Reason(
-        Code.BATCH_STATISTICS,
-        f"it normalises by each batch's own statistics ({why}), which no weights can express",
-    )
+    return Reading(Affine(np.array([float(param.scale)]), np.array([float(param.shift)])), None)
 
 
-def _two(layer: Layer) -> Reason | None:
+def _two_bottoms(layer: Layer) -> Reason | None:
     if len(layer.bottoms) == 1:
         return None
     names = " and ".join(f"'{value.name}'" for value in layer.bottoms)
+    what = "scale" if layer.type == "Scale" else "bias"
     return Reason(
         Code.TWO_BOTTOMS,
-        f"it has {len(layer.bottoms)} bottoms ({names}), so its scale is computed by the network "
-        "and differs from input to input",
+        f"it has two bottoms ({names}), so its {what} is computed by the network and differs "
+        "from input to input",
     )
 
 
-def _scale_axes(layer: Layer, ndim: int) -> Reason | None:
-    param = layer.param("scale_param")
+def _acts_per_channel(param: Any, shape: Shape | None) -> bool | Reason:
+    """True for one number a channel, False for one number for all, or why it is neither."""
     axis, count = param.axis, param.num_axes
-    first = axis + ndim if axis < 0 else axis
-    last = ndim if count == -1 else first + count
-    if (first, last) == (1, 2):
-        return None
-    what = "one number for all" if count == 0 else f"axes {first} to {last - 1}"
+    if count == 0:
+        return False
+    if (axis, count) == (1, 1):
+        return True
+    if shape is None:
+        return Reason(
+            Code.UNKNOWN_SHAPE,
+            f"axis: {axis} with num_axes: {count} depends on the shape of what it reads, which "
+            "cannot be told from the prototxt",
+            "write `axis: 1` and `num_axes: 1` if it acts on channels",
+        )
+    first = axis + len(shape) if axis < 0 else axis
+    last = len(shape) if count == -1 else first + count
+    if first == 1 and last >= 2 and all(size == 1 for size in shape[2:last]):
+        return True
     return Reason(
         Code.NOT_PER_CHANNEL,
-        f"axis: {axis} with num_axes: {count} scales {what} of a {ndim}-D blob; only axis 1 "
-        "alone is the channels",
+        f"axis: {axis} with num_axes: {count} covers axes {first} to {last - 1} of a "
+        f"{len(shape)}-D blob; only axis 1 alone is the channels",
     )
 
 
-def _scale(layer: Layer, channels: int) -> Affine:
-    with_bias = layer.param("scale_param").bias_term
-    blobs = stored_blobs(
-        layer, 2 if with_bias else 1, "scale and bias" if with_bias else "scale (bias_term is off)"
-    )
-    scale = vector(layer, blobs[0], channels, "scale")
-    shift = vector(layer, blobs[1], channels, "bias") if with_bias else np.zeros(channels)
-    return Affine(scale, shift)
+def _stored(layer: Layer, param: Any) -> Affine:
+    if layer.type == "Bias":
+        (blob,) = stored_blobs(layer, {1: "bias"})
+        return Affine(np.ones(blob.size), vector(layer, blob, None, "bias"))
+    if not param.bias_term:
+        (blob,) = stored_blobs(layer, {1: "scale (bias_term is off)"})
+        return Affine(vector(layer, blob, None, "scale"), np.zeros(blob.size))
+    blobs = stored_blobs(layer, {2: "scale and bias"})
+    scale = vector(layer, blobs[0], None, "scale")
+    return Affine(scale, vector(layer, blobs[1], scale.size, "bias"))
 
 
-def stored_blobs(layer: Layer, count: int, what: str) -> tuple[Blob, ...]:
-    """The blobs that the weights file has for a layer.
-
-    Raises:
-        BnfoldError: there are none, or not as many as the layer's parameters call for.
-    """
-    record = layer.record
-    if record is None or not record.blobs:
-        raise BnfoldError(
-            f"{layer} (line {layer.line}) has no weights in the weights file; do the two files "
-            "belong together?"
-        )
-    if len(record.blobs) != count:
-        raise BnfoldError(
-            f"{layer} (line {layer.line}): {_count(len(record.blobs))} in the weights file, but "
-            f"its parameters call for {count}: {what}; do the two files belong together?"
-        )
-    return record.blobs
-
-
-def vector(layer: Layer, blob: Blob, size: int, what: str) -> Vector:
-    """A blob of one number a channel, as float64 of shape (size,).
-
-    Raises:
-        BnfoldError: it has another size, or holds a NaN or an infinity.
-    """
-    if blob.size != size:
-        raise BnfoldError(
-            f"{layer} (line {layer.line}): its {what} blob has {_values(blob.size)}, expected "
-            f"{size}; do the two files belong together?"
-        )
-    values = blob.read().astype(np.float64)
-    if not np.isfinite(values).all():
-        raise BnfoldError(
-            f"{layer}: NaN or infinity in its {what} blob; the weights file is damaged"
-        )
-    return values
-
-
-def _count(blobs: int) -> str:
-    return f"{blobs} blob" if blobs == 1 else f"{blobs} blobs"
-
-
-def _values(size: int) -> str:
-    return "1 value" if size == 1 else f"{size} values"
+def _unread(layer: Layer, param: Any) -> Affine:
+    """What can be told without weights: a Bias does not scale, a Scale may not shift."""
+    if layer.type == "Bias":
+        return Affine(np.ones(1), None)
+    return Affine(None, None if param.bias_term else np.zeros(1))

@@ -1,20 +1,46 @@
-"""The list of rewrites, and the order they run in."""
+"""The list of rewrites, and the order they run in.
+
+1. Layers are read as affines and joined into runs (runs.py).
+2. Behind shared weights, then backward, and forward where neither moves anything, from the
+   start again after each change. Backward comes first because it fits where it applies,
+   whatever the padding; forward has more conditions, and what goes forward may meet another
+   run that then can go.
+3. What is left is collapsed. That is last, since a run that has become a layer of its own
+   would have to be read anew to move again.
+4. Engines, which change no number.
+
+Every search looks at the whole way before anything moves, and moves depend only on who reads
+what, so the order of independent layers in the file does not matter.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bnfold.errors import BnfoldError
-from bnfold.fold.absorb import AbsorbBackward
-from bnfold.fold.dialects import Reader
+from bnfold.fold.absorb_backward import AbsorbBackward
+from bnfold.fold.absorb_forward import AbsorbForward
+from bnfold.fold.batch_norms import BN_DIALECTS
+from bnfold.fold.collapse import Collapse
+from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
-from bnfold.fold.plan import Plan
-from bnfold.fold.rewrite import Context, Rewrite
-from bnfold.graph import Net, Phase
+from bnfold.fold.hosts import HOST_TYPES
+from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
+from bnfold.fold.pushing import same_name_outside
+from bnfold.fold.rewrite import Choice, Context, Rewrite
+from bnfold.fold.runs import Run
+from bnfold.fold.shared import AbsorbShared
+from bnfold.fold.stored import same_values
+from bnfold.graph import Layer, Net, Phase, Value
+from bnfold.graph.axes import Shape
 
 _LARGEST = float(np.finfo(np.float32).max)
+
+MOVES: tuple[Rewrite, ...] = (AbsorbShared(), AbsorbBackward(), AbsorbForward())
+"""The rewrites that move runs; each has its turn when those before it have nothing to move."""
 
 
 @dataclass(frozen=True)
@@ -23,51 +49,126 @@ class Options:
 
     Attributes:
         phase: the phase whose function is preserved.
-        eps: replaces every BatchNorm's own eps, where given.
+        eps: replaces every batch norm's own eps, where given.
         engine_caffe: whether 1x1 convolutions are set to `engine: CAFFE`.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
+        collapse: whether an affine that stays may become a Scale.
+        keep: layers, by name or glob, whose chains stay as they are.
+        only: if not empty, only chains with such a layer are touched.
+        bn_dialect: what the blobs of `BN` layers are, where that cannot be told.
+        treat_as: layer types to take for a known one.
     """
 
     phase: Phase = Phase.TEST
     eps: float | None = None
     engine_caffe: bool = True
     keep_dtype: bool = False
+    collapse: bool = True
+    keep: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    bn_dialect: str | None = None
+    treat_as: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, phase: Phase | str, eps: float | None, engine_caffe: bool, keep_dtype: bool = False
-    ) -> Options:
-        """Options from what a caller gave.
-
-        Raises:
-            BnfoldError: the phase or eps is not one.
-        """
-        if eps is not None and not 0 <= eps <= _LARGEST:
-            raise BnfoldError(f"eps {eps}: must be a finite number that is not negative")
-        try:
-            return cls(Phase(phase), eps, engine_caffe, keep_dtype)
-        except ValueError:
-            raise BnfoldError(f"phase '{phase}': must be TEST or TRAIN") from None
+    def __post_init__(self) -> None:
+        if self.eps is not None and not 0 <= self.eps <= _LARGEST:
+            raise BnfoldError(f"eps {self.eps}: must be a finite number that is not negative")
+        if self.bn_dialect not in (None, *BN_DIALECTS):
+            expected = ", ".join(BN_DIALECTS)
+            raise BnfoldError(f"BN dialect '{self.bn_dialect}': must be one of {expected}")
+        for kind in self.treat_as.values():
+            if kind not in HOST_TYPES:
+                expected = ", ".join(HOST_TYPES)
+                raise BnfoldError(f"cannot treat a type as '{kind}': must be one of {expected}")
 
 
-def fold(net: Net, options: Options) -> Plan:
+def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Plan:
     """Rewrite a network in place and say what was done.
 
     Without weights only the structure is planned.
+
+    Args:
+        net: the network.
+        options: what the user chose.
+        shapes: the shapes of its values, as far as they are known.
 
     Raises:
         BnfoldError: the model or its weights are not what they claim to be.
         PrototxtError: a parameter in the prototxt has a bad value.
     """
     plan = Plan()
-    reader = Reader(options.phase, options.eps, plan.warnings.append)
-    rewrites: list[Rewrite] = [AbsorbBackward()]
-    if options.engine_caffe:
-        rewrites.append(EngineCaffe())
-    context = Context(net, plan, reader, options.keep_dtype)
+    context = Context(
+        net,
+        plan,
+        options.phase,
+        Reader(
+            options.phase,
+            options.eps,
+            options.bn_dialect,
+            net.weights is not None,
+            plan.warnings.append,
+        ),
+        shapes,
+        Choice(options.keep, options.only),
+        options.keep_dtype,
+        options.collapse,
+        options.treat_as,
+    )
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
-        for rewrite in rewrites:
-            rewrite.run(context)
-    plan.kept.sort(key=lambda kept: kept.line)
+        find_runs(context)
+        while any(rewrite.run(context) for rewrite in MOVES):
+            pass
+        Collapse().run(context)
+        if options.engine_caffe:
+            EngineCaffe().run(context)
+    plan.outcomes.sort(key=lambda outcome: outcome.line)
     return plan
+
+
+def find_runs(context: Context) -> None:
+    """Read the affine layers of the phase and join them into runs; note what cannot be read."""
+    for layer in context.net.layers:
+        reading = _read(context, layer)
+        if isinstance(reading, Reason):
+            _keep(context.plan, layer, reading)
+        elif reading is not None:
+            _join(context, layer, reading)
+    for layer in context.net.outside:
+        if layer.type in AFFINE_TYPES:
+            phase = context.phase.value
+            reason = Reason(Code.OUTSIDE_PHASE, f"it does not run in phase {phase}")
+            _keep(context.plan, layer, reason)
+
+
+def _read(context: Context, layer: Layer) -> Reading | Reason | None:
+    shape = context.shapes.get(layer.bottoms[0]) if layer.bottoms else None
+    reading = context.reader.read(layer, shape)
+    if isinstance(reading, Reading):
+        return same_name_outside(context.net, layer) or _differing_copies(context, layer) or reading
+    return reading
+
+
+def _differing_copies(context: Context, layer: Layer) -> Reason | None:
+    """Caffe loads every copy of a shared blob in turn; where they differ, the last one holds."""
+    for other in context.net.sharers(layer):
+        if other in context.net.outside or not context.has_weights:
+            continue
+        mine, its = (one.record.blobs if one.record else () for one in (layer, other))
+        if len(mine) != len(its) or not all(map(same_values, mine, its)):
+            why = f"it shares blobs with {other}, but the file has other numbers for that layer"
+            return Reason(Code.SHARED_WEIGHTS, why)
+    return None
+
+
+def _join(context: Context, layer: Layer, reading: Reading) -> None:
+    bottom = layer.bottoms[0]
+    run = context.runs.get(bottom.producer) if bottom.producer else None
+    if run is not None and bottom.readers == [layer] and not bottom.outside_readers:
+        run.append(layer, reading)
+    else:
+        run = Run.of(layer, reading)
+    context.runs[layer] = run
+
+
+def _keep(plan: Plan, layer: Layer, reason: Reason) -> None:
+    plan.outcomes.append(Outcome(layer.name, layer.type, layer.line, Fate.KEPT, reason=reason))

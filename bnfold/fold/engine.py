@@ -8,9 +8,10 @@ The layer computes the same function either way.
 from __future__ import annotations
 
 from bnfold.caffemodel import schema
-from bnfold.fold.hosts import is_pointwise
 from bnfold.fold.plan import EngineChange
 from bnfold.fold.rewrite import Context
+from bnfold.graph import Layer
+from bnfold.graph.windows import convolution_windows, spatial_axes
 
 _PARAM = "convolution_param"
 
@@ -22,7 +23,7 @@ class EngineCaffe:
         """Apply the rewrite to all convolutions of the phase."""
         names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
         for layer in context.net.layers:
-            if layer.type != "Convolution" or not is_pointwise(layer):
+            if layer.type != "Convolution" or not _is_pointwise(layer):
                 continue
             param = layer.param(_PARAM)
             engine = names[param.engine]
@@ -31,3 +32,9 @@ class EngineCaffe:
             layer.settings[_PARAM, "engine"] = "CAFFE"
             replaced = engine if param.HasField("engine") else None
             context.plan.engines.append(EngineChange(layer.name, layer.line, replaced))
+
+
+def _is_pointwise(layer: Layer) -> bool:
+    """Whether the kernel is 1 in all axes, however it is written."""
+    windows = convolution_windows(layer, spatial_axes(layer, None) or 2)
+    return windows is not None and all(size == 1 for size in windows.kernel)

@@ -1,12 +1,16 @@
-"""Layers that can take an affine in at their output: what their weights look like.
+"""Layers that can take an affine in, at their output or at their input.
 
-For y = W x + b followed by scale * y + shift:  W' = scale * W by output channel,
-b' = scale * b + shift.
-Source of the layouts: BVLC caffe, src/caffe/layers/{base_conv,inner_product}_layer.cpp.
+For y = W x + b:
+
+    scale * y + shift  =  (scale * W) x + (scale * b + shift)        at the output
+    W (scale * x + shift) + b  =  (W * scale) x + (b + W shift)      at the input
+
+Source of the layouts: BVLC caffe, src/caffe/layers/{base_conv,deconv,inner_product}_layer.cpp.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,60 +18,118 @@ import numpy as np
 from bnfold.caffemodel import Blob
 from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Affine
-from bnfold.fold.dialects import stored_blobs, vector
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.weights import Dense, Scaled
+from bnfold.fold.stored import stored_blobs, vector
+from bnfold.fold.weights import Dense, Pattern, Scaled
 from bnfold.graph import Layer
+from bnfold.graph.windows import DEPTHWISE_TYPES, Windows, convolution_windows, spatial_axes
+from bnfold.graph.words import Words
 
-HOST_PARAMS = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}
-"""The layer types that take an affine in, with the message that describes them."""
+HOST_TYPES: Mapping[str, str] = {
+    "Convolution": "Convolution",
+    "Deconvolution": "Deconvolution",
+    "InnerProduct": "InnerProduct",
+    **dict.fromkeys(sorted(DEPTHWISE_TYPES), "Convolution"),
+}
+"""The types that take an affine in, each with the one whose layout it has."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A convolution or inner product, seen from its output.
+    """A convolution, deconvolution or inner product.
 
     Attributes:
         layer: the layer itself.
-        param: the name of its parameter message.
+        kind: "Convolution", "Deconvolution" or "InnerProduct".
         channels: its output channels, `num_output`.
-        ndim: the number of axes of its output.
         has_bias: `bias_term`, as the prototxt has it.
+        keep_dtype: whether changed blobs keep the type they are stored in, else float32.
     """
 
     layer: Layer
-    param: str
+    kind: str
     channels: int
-    ndim: int
     has_bias: bool
+    keep_dtype: bool
 
     @classmethod
-    def of(cls, layer: Layer) -> Host:
-        """Read a layer whose type is in HOST_PARAMS.
+    def of(cls, layer: Layer, kind: str, keep_dtype: bool) -> Host:
+        """Read a layer as a host of a kind.
 
         Raises:
             PrototxtError: a parameter has a bad value.
             BnfoldError: `num_output` is missing.
         """
-        param = HOST_PARAMS[layer.type]
-        message = layer.param(param)
-        if not message.num_output:
+        param = layer.param(_param(kind))
+        if not param.num_output:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        if layer.type == "InnerProduct":
-            ndim = message.axis + 1 if message.axis >= 0 else 2
-        else:
-            ndim = 2 + _spatial_axes(layer)
-        return cls(layer, param, message.num_output, ndim, message.bias_term)
+        return cls(layer, kind, param.num_output, param.bias_term, keep_dtype)
 
-    def obstacle(self) -> Reason | None:
-        """Why the output channels of this layer are not axis 1 of its output, if so."""
-        axis = self.layer.param(self.param).axis
-        if axis == 1 or (self.layer.type == "Convolution" and axis == 1 - self.ndim):
+    @property
+    def param(self) -> str:
+        """The name of the message that describes it."""
+        return _param(self.kind)
+
+    def misfit(self, affine: Affine) -> Reason | None:
+        """Why the channels of this layer are not those of an affine behind it, if so.
+
+        Raises:
+            BnfoldError: their numbers differ, so that the files cannot belong together.
+        """
+        param = self.layer.param(self.param)
+        axis = param.axis
+        if axis != 1 and (self.kind == "InnerProduct" or axis != 1 - self._rank()):
+            return Reason(
+                Code.NOT_PER_CHANNEL,
+                f"{self.layer} has axis: {axis}, so its outputs are not the channels (axis 1) "
+                "that are normalised",
+            )
+        if affine.channels not in (1, self.channels):
+            raise BnfoldError(
+                f"{self.layer} (line {self.layer.line}) has num_output {self.channels}, but what "
+                f"follows it has numbers for {affine.channels} channels; do the two files belong "
+                "together?"
+            )
+        return None
+
+    def input_misfit(self, affine: Affine) -> Reason | None:
+        """Why an affine in front of this layer cannot go into its weights, if so."""
+        param = self.layer.param(self.param)
+        if len(self.layer.bottoms) != 1:
+            why = f"{self.layer} has {len(self.layer.bottoms)} bottoms with the same weights"
+            return Reason(Code.SHARED_WEIGHTS, why)
+        if self.kind == "InnerProduct":
+            if param.axis != 1:
+                why = f"{self.layer} has axis: {param.axis}, so channels are not its inputs alone"
+                return Reason(Code.NOT_PER_CHANNEL, why)
+        elif not affine.is_shiftless:
+            refusal = self._meets_padding()
+            if refusal and affine.shift is None:
+                why = f"whether it fits {self.layer} depends on its shift, and there are no weights"
+                return Reason(Code.NEEDS_WEIGHTS, why, "give the weights with --weights")
+            return refusal
+        return None
+
+    def _meets_padding(self) -> Reason | None:
+        windows = conv_windows(self.layer)
+        if self.kind == "Deconvolution":
+            if windows == Windows((1,) * len(windows.kernel), *_plain(len(windows.kernel))):
+                return None
+            why = f"{self.layer} spreads its input, so the shift would differ from place to place"
+            return Reason(Code.PADDING, why)
+        unknown = Words.of(self.layer, self.param).names - _known_fields(self.layer, self.param)
+        if unknown:
+            why = f"{self.layer} has {', '.join(sorted(unknown))}, which may pad, and the shift "
+            return Reason(Code.PADDING, f"{why}is not zero")
+        if not any(windows.pad):
             return None
+        same = len(set(windows.pad)) == 1
+        pad = str(windows.pad[0]) if same else "x".join(str(size) for size in windows.pad)
         return Reason(
-            Code.NOT_PER_CHANNEL,
-            f"{self.layer} has axis: {axis}, so its outputs are not the channels (axis 1) that "
-            "are normalised",
+            Code.PADDING,
+            f"{self.layer} pads by {pad} and the shift is not zero, so the padded zeros would no "
+            "longer be what they were",
+            "with `pad: 0` it would fold",
         )
 
     def blobs(self) -> tuple[Blob, ...]:
@@ -76,8 +138,8 @@ class Host:
         Raises:
             BnfoldError: they are missing, or their count or shapes do not fit.
         """
-        what = "weight and bias" if self.has_bias else "weight (bias_term is false)"
-        blobs = stored_blobs(self.layer, 2 if self.has_bias else 1, what)
+        count, what = (2, "weight and bias") if self.has_bias else (1, "weight, without a bias")
+        blobs = stored_blobs(self.layer, {count: what})
         self._check_weight(blobs[0])
         if self.has_bias and blobs[1].size != self.channels:
             raise self._belongs(f"its bias has {blobs[1].size} values", f"{self.channels}")
@@ -85,22 +147,21 @@ class Host:
 
     def _check_weight(self, weight: Blob) -> None:
         shape = weight.shape
-        if self.layer.type == "InnerProduct":
+        if self.kind == "InnerProduct":
             # V1 files store the matrix as 1 x 1 x N x K (BVLC caffe, Blob::ShapeEquals).
             rows, columns = (1, *shape)[-2:]
             outputs = columns if self._transposed else rows
             fits = outputs == self.channels and weight.size == rows * columns > 0
             expected = f"{self.channels} outputs on axis {int(self._transposed)}"
         else:
-            group = self.layer.param(self.param).group
-            kernel = _kernel(self.layer)
             spatial = tuple(shape[2:])
-            fits = shape[:1] == (self.channels,) and self.channels % max(group, 1) == 0
-            fits &= len(spatial) > 0 and weight.size > 0
-            if kernel:
-                fits &= spatial == (kernel if len(kernel) > 1 else kernel * len(spatial))
-            size = "x".join(str(k) for k in kernel) or "any"
-            expected = f"num_output {self.channels}, group {group}, kernel {size}"
+            windows = convolution_windows(self.layer, len(spatial))
+            kernel = windows.kernel if windows else ()
+            outputs = shape[1] * self._group if self.kind == "Deconvolution" else shape[0]
+            fits = len(spatial) > 0 and weight.size > 0 and outputs == self.channels
+            fits &= shape[0] % self._group == 0 and spatial == kernel
+            size = "x".join(str(k) for k in kernel) or "of another number of axes"
+            expected = f"num_output {self.channels}, group {self._group}, kernel {size}"
         if not fits:
             raise self._belongs(f"its weight has shape {'x'.join(map(str, shape))}", expected)
 
@@ -110,63 +171,153 @@ class Host:
             f"prototxt says {expected}; do the two files belong together?"
         )
 
-    @property
-    def _transposed(self) -> bool:
-        return self.layer.type == "InnerProduct" and bool(self.layer.param(self.param).transpose)
-
-    def absorb(self, affine: Affine, keep_dtype: bool) -> None:
+    def absorb_output(self, affine: Affine) -> None:
         """Put an affine behind this layer's output into its weights, as lazy blobs.
-
-        They are stored in float32, or in the type they had, with `keep_dtype`.
 
         Raises:
             BnfoldError: the stored blobs do not fit the prototxt, or its bias is not finite.
         """
-        weight, bias = self._lazy(keep_dtype)
-        shift = affine.scale * bias.values + affine.shift
-        self.layer.blobs = (weight.times(affine.scale), Dense(shift, bias.dtype, bias.what))
-        self.layer.settings[self.param, "bias_term"] = True
-
-    def _lazy(self, keep_dtype: bool) -> tuple[Scaled, Dense]:
-        """Weight and bias as they are so far: from an earlier fold, or as stored."""
-        if self.layer.blobs is not None:
-            weight, bias = self.layer.blobs
-            assert isinstance(weight, Scaled)
-            assert isinstance(bias, Dense)
-            return weight, bias
-        stored = self.blobs()
-        values = np.zeros(self.channels)
-        if self.has_bias:
-            values = vector(self.layer, stored[1], self.channels, "bias")
-        types = [blob.dtype if keep_dtype else np.dtype(np.float32) for blob in stored]
-        ones = np.ones(self.channels)
-        return (
-            Scaled(stored[0], ones, self._period(stored[0]), types[0], str(self.layer)),
-            Dense(values, types[-1], f"bias of {self.layer}"),
+        affine = affine.over(self.channels)
+        assert affine.scale is not None
+        assert affine.shift is not None
+        scale, shift = affine.scale, affine.shift
+        weight, bias = self._lazy()
+        self._set(
+            weight.times(scale, self._outputs(weight.shape)),
+            bias.mapped(lambda values: scale * values + shift),
         )
 
-    def _period(self, weight: Blob) -> int:
-        return 1 if self._transposed else weight.size // self.channels
+    def absorb_input(self, affine: Affine) -> None:
+        """Put an affine in front of this layer's input into its weights, as lazy blobs.
+
+        Raises:
+            BnfoldError: as for `absorb_output`, or the channels are not those of the input.
+        """
+        weight, bias = self._lazy()
+        inputs = self._inputs(weight.shape, affine.channels)
+        outputs = self._outputs(weight.shape)
+        affine = affine.over(int(inputs.table.max()) + 1)
+        assert affine.scale is not None
+        assert affine.shift is not None
+        shift, channels = affine.shift, self.channels
+        scaled = weight.times(affine.scale, inputs)
+        if not affine.is_shiftless:
+            bias = bias.mapped(
+                lambda values: values + weight.weighted_sums(shift, inputs, outputs, channels)
+            )
+        elif not self._biased:
+            self._set(scaled, None)
+            return
+        self._set(scaled, bias)
+
+    @property
+    def _biased(self) -> bool:
+        """Whether it has a bias so far, its own or a folded one."""
+        return self.has_bias or (self.param, "bias_term") in self.layer.settings
+
+    def _lazy(self) -> tuple[Scaled, Dense]:
+        """Weight and bias as they are so far: from an earlier fold, or as stored."""
+        if self.layer.blobs is not None:
+            weight = self.layer.blobs[0]
+            assert isinstance(weight, Scaled)
+            if len(self.layer.blobs) > 1:
+                bias = self.layer.blobs[1]
+                assert isinstance(bias, Dense)
+                return weight, bias
+            return weight, self._no_bias(weight)
+        stored = self.blobs()
+        types = [blob.dtype if self.keep_dtype else np.dtype(np.float32) for blob in stored]
+        weight = Scaled(stored[0], (), types[0], str(self.layer))
+        if not self.has_bias:
+            return weight, self._no_bias(weight)
+        values = vector(self.layer, stored[1], self.channels, "bias")
+        return weight, Dense.of(values, types[1], f"bias of {self.layer}")
+
+    def _no_bias(self, weight: Scaled) -> Dense:
+        return Dense.of(np.zeros(self.channels), weight.dtype, f"bias of {self.layer}")
+
+    def _set(self, weight: Scaled, bias: Dense | None) -> None:
+        self.layer.blobs = (weight,) if bias is None else (weight, bias)
+
+    @property
+    def _transposed(self) -> bool:
+        return self.kind == "InnerProduct" and bool(self.layer.param(self.param).transpose)
+
+    @property
+    def _group(self) -> int:
+        return max(1, self.layer.param(self.param).group) if self.kind != "InnerProduct" else 1
+
+    def _rank(self) -> int:
+        """The number of axes of its output."""
+        if self.layer.record is not None and self.layer.record.blobs:
+            return len(self.layer.record.blobs[0].shape)
+        return 2 + (spatial_axes(self.layer, None) or 2)
+
+    def _outputs(self, shape: tuple[int, ...]) -> Pattern:
+        """Which output channel each value of a weight of this shape belongs to."""
+        size = int(np.prod(shape))
+        if self.kind == "InnerProduct":
+            period = 1 if self._transposed else size // self.channels
+            return Pattern(np.arange(self.channels), period)
+        if self.kind == "Convolution":
+            return Pattern(np.arange(self.channels), size // self.channels)
+        # Row (c, j) of a deconvolution's weight makes output j of the group that c is in.
+        each = self.channels // self._group
+        inputs = np.arange(shape[0])[:, None] // (shape[0] // self._group)
+        table = (inputs * each + np.arange(each)).ravel()
+        return Pattern(table, size // table.size)
+
+    def _inputs(self, shape: tuple[int, ...], channels: int) -> Pattern:
+        """Which input channel each value of a weight of this shape belongs to.
+
+        Raises:
+            BnfoldError: the input has another number of channels.
+        """
+        size = int(np.prod(shape))
+        if self.kind == "InnerProduct":
+            inputs = size // self.channels
+            if inputs % channels:
+                raise self._belongs(f"its weight takes {inputs} inputs", f"{channels} channels")
+            columns = np.arange(channels), inputs // channels
+            return Pattern(columns[0], columns[1] * (self.channels if self._transposed else 1))
+        if self.kind == "Deconvolution":
+            table, period = np.arange(shape[0]), size // shape[0]
+        else:
+            # Row (o, c) of a grouped weight reads input c of the group that o is in. A fork's
+            # depthwise type has as many groups as outputs, whether its text says so or not.
+            group = shape[0] if self.layer.type in DEPTHWISE_TYPES else self._group
+            first = np.arange(shape[0])[:, None] // (shape[0] // group) * shape[1]
+            table = (first + np.arange(shape[1])).ravel()
+            period = size // table.size
+        expected = int(table.max()) + 1
+        if channels not in (1, expected):
+            raise self._belongs(f"its weight takes {expected} channels", f"{channels}")
+        return Pattern(table, period)
 
 
-def _spatial_axes(layer: Layer) -> int:
-    if layer.record is not None and layer.record.blobs:
-        return len(layer.record.blobs[0].shape) - 2
-    kernel = _kernel(layer)
-    return len(kernel) if len(kernel) > 1 else 2
+def _param(kind: str) -> str:
+    return "inner_product_param" if kind == "InnerProduct" else "convolution_param"
 
 
-def _kernel(layer: Layer) -> tuple[int, ...]:
-    """The kernel as written: one number for all axes, or one for each; () where unsaid."""
-    param = layer.param("convolution_param")
-    if param.kernel_size:
-        return tuple(param.kernel_size)
-    if param.HasField("kernel_h") or param.HasField("kernel_w"):
-        return (param.kernel_h, param.kernel_w)
-    return ()
+def conv_windows(layer: Layer) -> Windows:
+    """The window of a layer that has a convolution_param, over two axes if nothing tells.
+
+    Raises:
+        BnfoldError: no kernel is written, or kernel, stride and pad do not agree.
+    """
+    windows = convolution_windows(layer, spatial_axes(layer, None) or 2)
+    if windows is None:
+        raise BnfoldError(
+            f"{layer} (line {layer.line}): its kernel, stride, pad or dilation is missing or "
+            "written for another number of axes"
+        )
+    return windows
 
 
-def is_pointwise(layer: Layer) -> bool:
-    """Whether a convolution's kernel is 1 in all axes, however it is written."""
-    kernel = _kernel(layer)
-    return bool(kernel) and all(size == 1 for size in kernel)
+def _plain(axes: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Stride 1, no padding, no dilation."""
+    return (1,) * axes, (0,) * axes, (1,) * axes
+
+
+def _known_fields(layer: Layer, param: str) -> set[str]:
+    return set(layer.param(param).DESCRIPTOR.fields_by_name)

@@ -1,13 +1,14 @@
-"""What a merge will do, as data: what is folded where, what is kept and why."""
+"""What a merge will do, as data: what goes where, what is kept and why."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 
 class Code(str, Enum):
-    """Why an affine layer is kept; the value is what reports and JSON carry."""
+    """Why something cannot be done; the value is what reports and JSON carry."""
 
     OTHER_READER = "other-reader"
     OUTSIDE_READER = "outside-reader"
@@ -18,42 +19,68 @@ class Code(str, Enum):
     NOT_PER_CHANNEL = "not-per-channel"
     TWO_BOTTOMS = "two-bottoms"
     OUTSIDE_PHASE = "outside-phase"
+    DIALECT = "unknown-dialect"
+    NEEDS_WEIGHTS = "needs-weights"
+    PADDING = "padding"
+    SIGN_OR_SHIFT = "sign-or-shift"
+    NETWORK_OUTPUT = "network-output"
+    NAME_TAKEN = "name-taken"
+    UNKNOWN_SHAPE = "unknown-shape"
+    NO_SCALE_TYPE = "no-scale-type"
+    CHOSEN = "chosen"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something is not folded, in a word for programs and a sentence for people."""
+    """Why something is not folded.
+
+    Attributes:
+        code: the reason in a word, for programs.
+        text: the reason in a sentence, for people.
+        hint: what the user could change, where there is something.
+    """
 
     code: Code
     text: str
+    hint: str = ""
+
+
+class Fate(str, Enum):
+    """What becomes of an affine layer."""
+
+    FOLDED = "folded"
+    """It went into the weights of the layers in `into`."""
+    MERGED = "merged"
+    """It went into another affine layer, which stays in some form."""
+    SCALE = "scale"
+    """It stays, as one Scale with a bias."""
+    DROPPED = "dropped"
+    """It changed nothing, and is gone."""
+    KEPT = "kept"
+    """It stays as it was."""
 
 
 @dataclass(frozen=True)
-class Folded:
-    """An affine layer that goes into the weights of another.
+class Outcome:
+    """What becomes of one affine layer, and why.
 
     Attributes:
-        layer, type, line: the affine layer and where it stands in the prototxt.
-        into, into_type: the layer that takes it in.
-        adds_bias: whether that layer gets a bias it did not have, by this fold.
+        layer, type, line: the layer, and where it stands in the prototxt.
+        fate: what becomes of it.
+        into: the layers that take it in.
+        through: the layers it passed on the way there.
+        gains_bias: those of `into` that get a bias they did not have.
+        reason: why it did not go further, where it stays.
     """
 
     layer: str
     type: str
     line: int
-    into: str
-    into_type: str
-    adds_bias: bool
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An affine layer that stays, and why."""
-
-    layer: str
-    type: str
-    line: int
-    reason: Reason
+    fate: Fate
+    into: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
+    gains_bias: tuple[str, ...] = ()
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +100,10 @@ class EngineChange:
 class Plan:
     """What a merge will do; rewrites add to it as they go."""
 
-    folded: list[Folded] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     engines: list[EngineChange] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def of(self, *fates: Fate) -> Iterator[Outcome]:
+        """The outcomes with one of these fates, in file order."""
+        return (outcome for outcome in self.outcomes if outcome.fate in fates)

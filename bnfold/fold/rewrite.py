@@ -2,41 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from bnfold.fold.dialects import Reader
+from bnfold.fold.hosts import HOST_TYPES, Host
 from bnfold.fold.plan import Plan
-from bnfold.graph import Net
+from bnfold.fold.runs import Run
+from bnfold.graph import Layer, Net, Phase, Value
+from bnfold.graph.axes import Shape
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which layers a user lets rewrites touch, by name or glob.
+
+    Attributes:
+        keep: layers that stay as they are.
+        only: if not empty, all others do.
+    """
+
+    keep: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def allows(self, *layers: Layer) -> bool:
+        """Whether the chain of these layers may be folded."""
+        if _any_matches(self.keep, layers):
+            return False
+        return not self.only or _any_matches(self.only, layers)
+
+
+def _any_matches(patterns: tuple[str, ...], layers: tuple[Layer, ...]) -> bool:
+    return any(fnmatchcase(layer.name, pattern) for pattern in patterns for layer in layers)
+
+
+@dataclass
 class Context:
     """What every rewrite works on.
 
     Attributes:
         net: the network, changed in place.
         plan: the record of what was done and what was not, and why.
+        phase: the phase the network runs in.
         reader: how affine layers are read.
+        shapes: the shape of each value of the original network, as far as it is known.
+        choice: which chains the user lets rewrites touch.
         keep_dtype: whether changed blobs keep the type they are stored in.
+        collapse: whether an affine that stays may be written anew, as a Scale.
+        treat_as: layer types that the user says are a known one.
+        runs: the run that each affine layer belongs to, while it stands.
     """
 
     net: Net
     plan: Plan
+    phase: Phase
     reader: Reader
+    shapes: Mapping[Value, Shape | None]
+    choice: Choice
     keep_dtype: bool
+    collapse: bool
+    treat_as: Mapping[str, str]
+    runs: dict[Layer, Run] = field(default_factory=dict)
 
     @property
     def has_weights(self) -> bool:
         """Whether numbers are at hand; without them only the structure is planned."""
         return self.net.weights is not None
 
+    def host(self, layer: Layer) -> Host | None:
+        """The layer as one that can take an affine in, or None."""
+        kind = HOST_TYPES.get(self.treat_as.get(layer.type, layer.type))
+        return None if kind is None else Host.of(layer, kind, self.keep_dtype)
+
+    def standing_runs(self) -> list[Run]:
+        """The runs that are left, in file order."""
+        return list(dict.fromkeys(self.runs.values()))
+
 
 class Rewrite(Protocol):
     """An identity of the network's function, applied wherever it holds."""
 
-    def run(self, context: Context) -> None:
+    def run(self, context: Context) -> bool:
         """Find where the rewrite could apply, check each place, and apply it or say why not.
+
+        Returns:
+            Whether anything changed.
 
         Raises:
             BnfoldError: the model or its weights are not what they claim to be.

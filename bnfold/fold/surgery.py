@@ -20,8 +20,12 @@ def edit_document(net: Net) -> Document:
             continue
         _rename(net.document, layer.text.all("bottom"), [v.name for v in layer.bottoms])
         _rename(net.document, layer.text.all("top"), [v.name for v in layer.tops])
+        _retype(net.document, layer)
         for (message, field), value in layer.settings.items():
             _set(net.document, layer, message, field, value)
+        for name in sorted(layer.cleared):
+            for stale in layer.text.all(name):
+                net.document.remove(stale)
     return net.document
 
 
@@ -43,6 +47,12 @@ def _rename(document: Document, fields: list[Field], names: list[str]) -> None:
             document.replace(field, name)
 
 
+def _retype(document: Document, layer: Layer) -> None:
+    kind = layer.text.get("type")
+    if layer.new_type is not None and kind is not None:
+        document.replace(kind, layer.new_type)
+
+
 def _set(document: Document, layer: Layer, message: str, name: str, value: ParamValue) -> None:
     """Set a parameter; one that equals its default is not written, and no longer stands."""
     holder = layer.text.get(message)
@@ -50,7 +60,7 @@ def _set(document: Document, layer: Layer, message: str, name: str, value: Param
     default = _is_default(message, name, value)
     if holder is None:
         if not default:
-            document.add(layer.text, message, [(name, text)])
+            document.add(layer.text, message, [(name, text)], after=_place(layer))
         return
     written = holder.message().get(name)
     if written is None:
@@ -62,6 +72,12 @@ def _set(document: Document, layer: Layer, message: str, name: str, value: Param
         document.remove(written)
     else:
         document.replace(written, text)
+
+
+def _place(layer: Layer) -> Field | None:
+    """Where a new parameter message goes: in the place of the one it makes stale, if any."""
+    stale = [field for name in sorted(layer.cleared - {"param"}) for field in layer.text.all(name)]
+    return stale[-1] if stale else None
 
 
 def _anchor(message: Message) -> Field | None:
@@ -80,6 +96,8 @@ def _record_edit(layer: Layer) -> LayerEdit:
     written_tops = tuple(field.string() for field in layer.text.all("top"))
     written_bottoms = tuple(field.string() for field in layer.text.all("bottom"))
     return LayerEdit(
+        type=layer.new_type,
+        drop=tuple(sorted(layer.cleared)),
         tops=tops if tops != written_tops else None,
         bottoms=bottoms if bottoms != written_bottoms else None,
         blobs=layer.blobs,

@@ -6,7 +6,9 @@ Arithmetic is float64 throughout; each value is rounded once, when it is written
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,65 +73,135 @@ class LazyBlob(ABC):
 
 
 class Dense(LazyBlob):
-    """A small blob whose values are known already, such as a bias; `values` has any shape."""
+    """A blob of one value a channel, such as a bias.
 
-    def __init__(self, values: npt.NDArray[np.float64], dtype: np.dtype[Any], what: str) -> None:
-        super().__init__(values.shape, dtype, what)
-        self.values = values
+    Args:
+        count: how many values.
+        compute: gives them, float64 of shape (count,); called once, when they are needed.
+        dtype: the type they are stored in.
+        what: how to name the blob in an error.
+    """
+
+    def __init__(
+        self, count: int, compute: Callable[[], Vector], dtype: np.dtype[Any], what: str
+    ) -> None:
+        super().__init__((count,), dtype, what)
+        self._compute = compute
+
+    @classmethod
+    def of(cls, values: Vector, dtype: np.dtype[Any], what: str) -> Dense:
+        """A blob whose values, shape (count,), are known already."""
+        return cls(values.size, lambda: values, dtype, what)
+
+    @cached_property
+    def values(self) -> Vector:
+        """The values, not rounded."""
+        return self._compute()
+
+    def mapped(self, function: Callable[[Vector], Vector]) -> Dense:
+        """The same blob with a function of its values."""
+        return Dense(self.shape[0], lambda: function(self.values), self.dtype, self.what)
 
     def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
         """The values in order, flat, float64, at most `max_items` at a time."""
-        flat = self.values.ravel()
-        for start in range(0, flat.size, max_items):
-            yield flat[start : start + max_items]
+        for start in range(0, self.values.size, max_items):
+            yield self.values[start : start + max_items]
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Which channel a value of a blob belongs to, by its place in the flat blob.
+
+    Value i belongs to channel `table[(i // period) % len(table)]`.
+
+    Attributes:
+        table: shape (rows,), integers.
+        period: how many values in a row share an entry.
+    """
+
+    table: npt.NDArray[np.intp]
+    period: int
+
+    def channels(self, start: int, count: int) -> npt.NDArray[np.intp]:
+        """The channels of `count` values from `start` on."""
+        index = np.arange(start, start + count)
+        return self.table[index // self.period % self.table.size]
 
 
 class Scaled(LazyBlob):
-    """A blob whose slices along one axis are each multiplied by a number.
-
-    Seen flat, it is a matrix of rows of `period` values, and row r is multiplied by
-    `scale[r % count]`.
+    """A stored blob times factors that depend on a value's place.
 
     Args:
         source: the blob as stored.
-        scale: shape (count,), float64: a factor for each slice.
-        period: values between one slice and the next: the product of the axes after it.
+        factors: vectors with their periods; value i is multiplied by
+            `vector[(i // period) % len(vector)]` of each.
         dtype: the type the result is stored in.
         what: how to name the blob in an error.
     """
 
     def __init__(
-        self, source: BlobSource, scale: Vector, period: int, dtype: np.dtype[Any], what: str
+        self,
+        source: BlobSource,
+        factors: tuple[tuple[Vector, int], ...],
+        dtype: np.dtype[Any],
+        what: str,
     ) -> None:
         super().__init__(source.shape, dtype, what)
         self._source = source
-        self._scale = scale
-        self._period = period
+        self._factors = factors
 
-    def times(self, scale: Vector) -> Scaled:
-        """The same blob with its slices multiplied once more."""
-        product = self._scale * scale
-        return Scaled(self._source, product, self._period, self.dtype, self.what)
+    def times(self, scale: Vector, pattern: Pattern) -> Scaled:
+        """The same blob, each value multiplied once more, by its channel's factor."""
+        vector, period = scale[pattern.table], pattern.period
+        factors = list(self._factors)
+        for index, (known, known_period) in enumerate(factors):
+            if known_period == period and known.size == vector.size:
+                factors[index] = (known * vector, period)
+                break
+        else:
+            factors.append((vector, period))
+        return Scaled(self._source, tuple(factors), self.dtype, self.what)
+
+    def weighted_sums(
+        self, weights: Vector, inputs: Pattern, outputs: Pattern, count: int
+    ) -> Vector:
+        """For each output channel, the sum of its values, each times its input's weight.
+
+        This is what a constant input of `weights` adds to every output.
+        """
+        sums = np.zeros(count)
+        start = 0
+        for chunk in self.exact_chunks(_PIECE):
+            products = chunk * weights[inputs.channels(start, chunk.size)]
+            sums += np.bincount(outputs.channels(start, chunk.size), products, count)
+            start += chunk.size
+        return sums
 
     def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
         """The values in order, flat, float64, at most `max_items` at a time."""
         start = 0
         for chunk in self._source.chunks(min(max_items, self._piece())):
-            yield self._multiply(chunk, start)
+            values: npt.NDArray[Any] = chunk
+            for vector, period in self._factors:
+                values = _multiply(values, start, vector, period)
+            yield values.astype(np.float64, copy=False)
             start += chunk.size
 
     def _piece(self) -> int:
-        """A whole number of rows that is near the piece size, or one row at the least."""
-        return self._period * max(1, _PIECE // self._period)
+        """A whole number of the longest rows that is near the piece size."""
+        longest = max((period for _, period in self._factors), default=1)
+        return longest * max(1, _PIECE // longest)
 
-    def _multiply(self, chunk: npt.NDArray[Any], start: int) -> npt.NDArray[np.float64]:
-        period = self._period
-        if start % period == 0 and chunk.size % period == 0:
-            rows = chunk.reshape(-1, period)
-            first = start // period
-            which = np.arange(first, first + len(rows)) % self._scale.size
-            scaled: npt.NDArray[np.float64] = rows * self._scale[which, None]
-            return scaled.ravel()
-        which = np.arange(start, start + chunk.size) // period % self._scale.size
-        flat: npt.NDArray[np.float64] = chunk * self._scale[which]
-        return flat
+
+def _multiply(
+    values: npt.NDArray[Any], start: int, vector: Vector, period: int
+) -> npt.NDArray[np.float64]:
+    if start % period == 0 and values.size % period == 0:
+        rows = values.reshape(-1, period)
+        first = start // period
+        which = np.arange(first, first + len(rows)) % vector.size
+        scaled: npt.NDArray[np.float64] = rows * vector[which, None]
+        return scaled.ravel()
+    which = np.arange(start, start + values.size) // period % vector.size
+    flat: npt.NDArray[np.float64] = values * vector[which]
+    return flat

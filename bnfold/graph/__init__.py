@@ -3,5 +3,6 @@
 from bnfold.graph.build import build
 from bnfold.graph.net import Layer, Net, ParamValue, Value
 from bnfold.graph.phase import Phase
+from bnfold.graph.shapes import infer_shapes
 
-__all__ = ["Layer", "Net", "ParamValue", "Phase", "Value", "build"]
+__all__ = ["Layer", "Net", "ParamValue", "Phase", "Value", "build", "infer_shapes"]

@@ -8,7 +8,7 @@ and src/caffe/util/insert_splits.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
@@ -54,11 +54,14 @@ class Layer:
         field: the `layer { ... }` field of the prototxt.
         type: Caffe's current name of the type ("Convolution"), also for V1 files.
         bottoms, tops: values, as they are after the rewrites so far.
-        shared_names: the names of its `param`s, which make blobs common to several layers.
+        blob_names: the names of its `param`s, in the order of its blobs, "" for one without;
+            layers that carry the same name have that blob in common.
         record: its layer in the weights file, if there is one.
         removed: whether a rewrite took it out.
         blobs: its new blobs where a rewrite changed them.
         settings: parameters that a rewrite set, by (message, field).
+        new_type: its new type where a rewrite changed it.
+        cleared: the fields that a rewrite took out of it, by name.
     """
 
     def __init__(self, index: int, field: Field, kind: str) -> None:
@@ -70,11 +73,13 @@ class Layer:
         self.is_v1 = field.name == "layers"
         self.bottoms: list[Value] = []
         self.tops: list[Value] = []
-        self.shared_names = _shared_names(self.text, self.is_v1)
+        self.blob_names = _blob_names(self.text, self.is_v1)
         self.record: LayerRecord | None = None
         self.removed = False
         self.blobs: tuple[BlobSource, ...] | None = None
         self.settings: dict[tuple[str, str], ParamValue] = {}
+        self.new_type: str | None = None
+        self.cleared: set[str] = set()
         self._params: dict[str, Any] = {}
 
     @property
@@ -129,6 +134,11 @@ class Net:
         self._layers = layers
 
     @property
+    def is_v1(self) -> bool:
+        """Whether the file has the layers of before 2014, `layers { type: CONVOLUTION }`."""
+        return any(layer.is_v1 for layer in self._layers)
+
+    @property
     def layers(self) -> Iterator[Layer]:
         """The layers that run, in file order, without those that rewrites removed."""
         return (layer for layer in self._layers if not layer.removed)
@@ -140,11 +150,11 @@ class Net:
 
     def sharers(self, layer: Layer) -> list[Layer]:
         """Other layers of the file, of any phase, that share a blob with `layer` by name."""
-        names = set(layer.shared_names)
+        names = set(filter(None, layer.blob_names))
         if not names:
             return []
         everyone = [*self._layers, *self.outside]
-        return [o for o in everyone if o is not layer and names.intersection(o.shared_names)]
+        return [o for o in everyone if o is not layer and names.intersection(o.blob_names)]
 
     def twins(self, layer: Layer) -> list[Layer]:
         """Layers outside the phase that carry the same name, and so the same weights."""
@@ -164,18 +174,48 @@ class Net:
         top.producer = producer
         layer.removed = True
 
+    def remove_into_readers(self, layer: Layer) -> None:
+        """Take a layer out; what read its only top now reads its only bottom.
+
+        The bottom's name lives on, and must still mean the same where those readers stand:
+        see `reaches`.
+        """
+        (bottom,), (top,) = layer.bottoms, layer.tops
+        at = bottom.readers.index(layer)
+        bottom.readers[at : at + 1] = top.readers
+        for reader in top.readers:
+            reader.bottoms = [bottom if value is top else value for value in reader.bottoms]
+        layer.removed = True
+
+    def reaches(self, value: Value, readers: Sequence[Layer], without: Sequence[Layer]) -> bool:
+        """Whether a value's name still means that value where each of `readers` stands.
+
+        It does not where a layer in between writes the name anew, in place.
+
+        Args:
+            value: the value.
+            readers: layers behind its producer.
+            without: layers that are about to be removed, and so do not count.
+        """
+        first = value.producer.index if value.producer else -1
+        last = max((reader.index for reader in readers), default=first)
+        return not any(
+            top.name == value.name
+            for layer in self.layers
+            if first < layer.index < last and layer not in without
+            for top in layer.tops
+        )
+
 
 def _string(text: Message, name: str) -> str:
     field = text.get(name)
     return field.string() if field else ""
 
 
-def _shared_names(text: Message, is_v1: bool) -> tuple[str, ...]:
+def _blob_names(text: Message, is_v1: bool) -> tuple[str, ...]:
     if is_v1:
-        names = [field.string() for field in text.all("param") if not _is_message(field)]
-    else:
-        names = [_string(field.message(), "name") for field in text.all("param")]
-    return tuple(name for name in names if name)
+        return tuple(field.string() for field in text.all("param") if not _is_message(field))
+    return tuple(_string(field.message(), "name") for field in text.all("param"))
 
 
 def _is_message(field: Field) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from bnfold.errors import BnfoldError
 from bnfold.graph.params import read_message
 from bnfold.prototxt import Message
 
@@ -17,6 +18,18 @@ class Phase(str, Enum):
 
     TRAIN = "TRAIN"
     TEST = "TEST"
+
+    @classmethod
+    def named(cls, name: Phase | str) -> Phase:
+        """The phase of a name.
+
+        Raises:
+            BnfoldError: there is no such phase.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            raise BnfoldError(f"phase '{name}': must be TEST or TRAIN") from None
 
     @property
     def number(self) -> int:

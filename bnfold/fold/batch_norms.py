@@ -1,0 +1,195 @@
+"""BatchNorm and the two dialects of BN, read as an `Affine`.
+
+Sources: BVLC caffe, src/caffe/layers/batch_norm_layer.cpp; NVIDIA's fork, the same file;
+hszhao/PSPNet and yjxiong/caffe, src/caffe/layers/bn_layer.cpp; alexgkendall/caffe-segnet, the
+same file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bnfold.errors import BnfoldError
+from bnfold.fold.affine import Affine, Vector, batch_norm, normalise
+from bnfold.fold.plan import Code, Reason
+from bnfold.fold.stored import stored_blobs, vector
+from bnfold.graph import Layer, Phase
+
+BN_DIALECTS = ("variance", "inverse-std", "scale-shift")
+"""What the blobs of a `BN` layer may be.
+
+variance: slope, bias, mean, variance (PSPNet and its relatives).
+inverse-std: slope, bias, mean, 1 / standard deviation (later versions of yjxiong/caffe).
+scale-shift: scale, shift, with the statistics baked in (SegNet, ENet).
+"""
+
+_NVIDIA_EPS = 1e-5
+"""NVIDIA's fork never uses a smaller eps (cuDNN's CUDNN_BN_MIN_EPSILON)."""
+
+_NEGATIVE = 1e-6
+"""A variance this far below zero, relative to the layer's largest, is taken for rounding."""
+
+_BN_FIELDS = frozenset(
+    {
+        *("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine"),
+        *("scale_filler", "shift_filler", "bn_mode"),
+    }
+)
+
+
+def uses_batch(layer: Layer, phase: Phase) -> Reason | None:
+    """Why a BatchNorm normalises by the batch it sees and not by stored statistics, if so."""
+    param = layer.param("batch_norm_param")
+    own_phase = layer.text.get("phase")
+    if param.HasField("use_global_stats"):
+        stored = bool(param.use_global_stats)
+        why = "use_global_stats is false"
+    elif own_phase is not None:
+        stored = own_phase.enum({"TRAIN": 0, "TEST": 1}) == Phase.TEST.number
+        why = "the layer says `phase: TRAIN`"
+    else:
+        stored = phase is Phase.TEST
+        why = "in phase TRAIN use_global_stats is false unless written"
+    if stored:
+        return None
+    return Reason(
+        Code.BATCH_STATISTICS,
+        f"it normalises by each batch's own statistics ({why}), which no weights can express",
+        "if the network was trained to use stored statistics, write `use_global_stats: true`",
+    )
+
+
+def read_batch_norm(layer: Layer, eps: float | None, warn: Callable[[str], None]) -> Affine:
+    """What a BatchNorm with stored statistics computes.
+
+    Three blobs are BVLC's: mean, variance, moving-average factor. A fourth and fifth are the
+    scale and bias that NVIDIA's and Intel's forks apply afterwards (Intel may leave the bias
+    out). They are told apart by their count, not by flags.
+
+    Args:
+        layer: the layer, with its record.
+        eps: replaces the layer's own, where given.
+        warn: told of statistics that were never trained.
+
+    Raises:
+        BnfoldError: the blobs are missing, do not fit, or hold impossible statistics.
+    """
+    blobs = stored_blobs(
+        layer,
+        {
+            3: "mean, variance and moving-average factor",
+            4: "those and a scale",
+            5: "those and a scale and bias",
+        },
+    )
+    mean = vector(layer, blobs[0], None, "mean")
+    channels = mean.size
+    variance = vector(layer, blobs[1], channels, "variance")
+    factor = float(vector(layer, blobs[2], 1, "moving-average factor")[0])
+    eps = _eps(layer, "batch_norm_param", eps)
+    if len(blobs) == 5:
+        eps = max(eps, float(np.float32(_NVIDIA_EPS)))
+    if factor == 0:
+        warn(
+            f"{layer}: its moving-average factor is 0, so Caffe takes mean and variance as 0; "
+            "these statistics were never trained"
+        )
+    _check_variance(layer, variance * (0.0 if factor == 0 else 1.0 / factor), eps)
+    affine = batch_norm(mean, variance, factor, eps)
+    if len(blobs) == 3:
+        return affine
+    scale = vector(layer, blobs[3], channels, "scale")
+    shift = vector(layer, blobs[4], channels, "bias") if len(blobs) == 5 else np.zeros(channels)
+    return affine.then(Affine(scale, shift))
+
+
+def bn_dialect(layer: Layer, chosen: str | None, phase: Phase) -> str | Reason:
+    """Which of BN_DIALECTS a `BN` layer speaks, or why that cannot be told."""
+    text = layer.text.get("bn_param")
+    param = layer.param("bn_param")
+    inference = param.bn_mode == 1
+    if chosen is None:
+        names = {field.name for field in text.message().fields} if text else set()
+        unknown = sorted(names - _BN_FIELDS)
+        count = len(layer.record.blobs) if layer.record else None
+        if unknown:
+            return _unclear(f"its bn_param has {', '.join(unknown)}")
+        if inference and count not in (None, 2):
+            return _unclear(f"it says bn_mode: INFERENCE but has {count} blobs")
+        if not inference and count not in (None, 2, 4):
+            return _unclear(f"it has {count} blobs")
+        chosen = "scale-shift" if inference or count == 2 else "variance"
+    if chosen == "scale-shift" and not inference:
+        return Reason(
+            Code.BATCH_STATISTICS,
+            "it normalises by each batch's own statistics (bn_mode is not INFERENCE), which no "
+            "weights can express",
+            "if its statistics are baked in, write `bn_mode: INFERENCE`",
+        )
+    if chosen != "scale-shift" and phase is Phase.TRAIN and not param.frozen:
+        return Reason(
+            Code.BATCH_STATISTICS,
+            "in phase TRAIN it normalises by each batch's own statistics (it is not frozen)",
+        )
+    return chosen
+
+
+def _unclear(seen: str) -> Reason:
+    return Reason(
+        Code.DIALECT,
+        f"which dialect of BN it speaks cannot be told: {seen}",
+        f"say which with --bn-dialect {'|'.join(BN_DIALECTS)}",
+    )
+
+
+def read_bn(layer: Layer, dialect: str, eps: float | None) -> Affine:
+    """What a `BN` layer of a dialect computes; its blobs may be shaped C or 1xCx1x1.
+
+    Raises:
+        BnfoldError: the blobs are missing, do not fit, or hold impossible statistics.
+    """
+    if dialect == "scale-shift":
+        blobs = stored_blobs(layer, {2: "scale and shift"})
+        scale = vector(layer, blobs[0], None, "scale")
+        return Affine(scale, vector(layer, blobs[1], scale.size, "shift"))
+    spread = "variance" if dialect == "variance" else "inverse standard deviation"
+    blobs = stored_blobs(layer, {4: f"slope, bias, mean and {spread}"})
+    slope = vector(layer, blobs[0], None, "slope")
+    bias = vector(layer, blobs[1], slope.size, "bias")
+    mean = vector(layer, blobs[2], slope.size, "mean")
+    width = vector(layer, blobs[3], slope.size, spread)
+    if dialect == "inverse-std":
+        return Affine(width, -mean * width).then(Affine(slope, bias))
+    eps = _eps(layer, "bn_param", eps)
+    _check_variance(layer, width, eps)
+    return normalise(mean, width, eps).then(Affine(slope, bias))
+
+
+def _check_variance(layer: Layer, variance: Vector, eps: float) -> None:
+    lowest = float(variance.min(initial=0.0))
+    largest = float(np.abs(variance).max(initial=0.0))
+    floor = float(variance.min()) if variance.size else 1.0
+    if lowest >= -_NEGATIVE * (largest + eps) and floor + eps > 0:
+        return
+    at = int(variance.argmin())
+    what = "the statistics are damaged" + ("" if floor < 0 else " or eps is too small (see --eps)")
+    raise BnfoldError(
+        f"{layer}: variance {floor:.6g} plus eps {eps:.6g} in channel {at} cannot be normalised "
+        f"by; {what}"
+    )
+
+
+def _eps(layer: Layer, holder_name: str, override: float | None) -> float:
+    # The field is a float in Caffe, so what is written is rounded to one first.
+    if override is not None:
+        return float(np.float32(override))
+    own = float(layer.param(holder_name).eps)
+    if not (math.isfinite(own) and own >= 0):
+        holder = layer.text.get(holder_name)
+        written = holder.message().get("eps") if holder else None
+        assert written is not None
+        raise written.error(f"{own:g} must be a finite number that is not negative")
+    return own

@@ -1,0 +1,137 @@
+"""Rewrite: what must stay becomes one Scale, and what changes nothing goes.
+
+    BatchNorm, BN, Scale, Bias, Power in a row  =  Scale with scale_param { bias_term: true }
+
+A Scale, Bias or Power that stands alone stays as it is. So no layer that uses stored
+statistics is left, and merging a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnfold.fold.dialects import AFFINE_TYPES, PARAMS
+from bnfold.fold.plan import Code, Fate, Outcome, Reason
+from bnfold.fold.rewrite import Context
+from bnfold.fold.runs import Run
+from bnfold.fold.weights import Dense
+from bnfold.graph import Layer
+
+
+class Collapse:
+    """Write every run that stands as one Scale."""
+
+    def run(self, context: Context) -> bool:
+        """Apply the rewrite to all runs that stand, in file order."""
+        standing = context.standing_runs()
+        for run in standing:
+            if run.affine.is_identity and _drop(context, run):
+                continue
+            refusal = self._check(context, run)
+            if refusal is None:
+                self._apply(context, run)
+            else:
+                for layer in run.layers:
+                    # A Power is no batch norm: nobody asks why it stays.
+                    if layer.type in AFFINE_TYPES:
+                        _note(context, layer, Fate.KEPT, refusal)
+        context.runs.clear()
+        return bool(standing)
+
+    def _check(self, context: Context, run: Run) -> Reason | None:
+        """Why a run is left as it is, if so."""
+        why = _why_it_stays(run)
+        (first, *more) = run.layers
+        if not more and not run.touched and first.type in ("Scale", "Bias", "Power"):
+            return why
+        if not context.collapse:
+            return why
+        if context.net.is_v1:
+            text = f"{why.text}; a V1 file has no Scale that it could become"
+            return Reason(Code.NO_SCALE_TYPE, text, "upgrade the files with Caffe's tools")
+        if not context.choice.allows(*run.layers):
+            return Reason(Code.CHOSEN, "it stays as it is, as the user asked (--keep or --only)")
+        if context.has_weights and _channels(context, run) is None:
+            text = f"{why.text}; over how many channels it acts cannot be told"
+            return Reason(Code.UNKNOWN_SHAPE, text)
+        return None
+
+    def _apply(self, context: Context, run: Run) -> None:
+        scales = [layer for layer in run.layers if layer.type == "Scale"]
+        survivor = scales[-1] if scales else run.layers[-1]
+        at = run.layers.index(survivor)
+        _become_scale(context, run, survivor)
+        for layer in reversed(run.layers[:at]):
+            context.net.remove_into_readers(layer)
+        for layer in run.layers[at + 1 :]:
+            context.net.remove_into_producer(layer)
+        for layer in run.layers:
+            if layer is survivor:
+                _note(context, layer, Fate.SCALE, _why_it_stays(run))
+            else:
+                _note(context, layer, Fate.MERGED, None, (survivor.name,))
+
+
+def _become_scale(context: Context, run: Run, layer: Layer) -> None:
+    if layer.type != "Scale":
+        layer.new_type = "Scale"
+        layer.cleared |= {"param", PARAMS[layer.type]}
+    elif any(layer.blob_names):
+        layer.cleared.add("param")
+    for field, default in (("axis", 1), ("num_axes", 1)):
+        if layer.type == "Scale" and getattr(layer.param("scale_param"), field) != default:
+            layer.settings["scale_param", field] = default
+    layer.settings["scale_param", "bias_term"] = True
+    channels = _channels(context, run)
+    if not context.has_weights or channels is None:
+        return
+    affine = run.affine.over(channels)
+    assert affine.scale is not None
+    assert affine.shift is not None
+    stored = layer.record.blobs[0].dtype if layer.record and layer.record.blobs else np.float32
+    dtype = np.dtype(stored if context.keep_dtype else np.float32)
+    layer.blobs = (
+        Dense.of(affine.scale, dtype, f"scale of {layer}"),
+        Dense.of(affine.shift, dtype, f"bias of {layer}"),
+    )
+
+
+def _channels(context: Context, run: Run) -> int | None:
+    if run.channels is not None:
+        return run.channels
+    shape = context.shapes.get(run.bottom)
+    return shape[1] if shape is not None and len(shape) > 1 else None
+
+
+def _drop(context: Context, run: Run) -> bool:
+    """Take out a run that changes nothing, if its neighbours can meet."""
+    net, bottom, top = context.net, run.bottom, run.top
+    if not context.choice.allows(*run.layers):
+        return False
+    alone = bottom.readers == [run.layers[0]] and not bottom.outside_readers
+    if bottom.producer is not None and alone:
+        for layer in run.layers:
+            net.remove_into_producer(layer)
+    elif top.readers and not top.outside_readers and net.reaches(bottom, top.readers, run.layers):
+        for layer in reversed(run.layers):
+            net.remove_into_readers(layer)
+    else:
+        return False
+    for layer in run.layers:
+        _note(context, layer, Fate.DROPPED, None)
+    return True
+
+
+def _why_it_stays(run: Run) -> Reason:
+    """Both refusals in one sentence; the word for programs is that of the way back."""
+    first, *rest = run.refusals
+    text = "; ".join([first.text, *(f"ahead: {reason.text}" for reason in rest)])
+    hints = [reason.hint for reason in run.refusals if reason.hint]
+    return Reason(first.code, text, "; or ".join(hints))
+
+
+def _note(
+    context: Context, layer: Layer, fate: Fate, reason: Reason | None, into: tuple[str, ...] = ()
+) -> None:
+    outcome = Outcome(layer.name, layer.type, layer.line, fate, into, reason=reason)
+    context.plan.outcomes.append(outcome)

@@ -1,0 +1,199 @@
+"""Where an affine can go: the search that rewrites share, backward and forward.
+
+A search changes nothing. It gives every move that must be made together, or the first reason
+why one of them cannot be; only a whole set of moves is ever applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bnfold.fold import passing
+from bnfold.fold.affine import Affine
+from bnfold.fold.hosts import Host
+from bnfold.fold.plan import Code, Reason
+from bnfold.fold.rewrite import Context
+from bnfold.fold.runs import Run
+from bnfold.graph import Layer, Net, Value
+
+
+@dataclass(frozen=True)
+class Move:
+    """An affine that goes into a host or into a run.
+
+    Attributes:
+        target: where it goes.
+        affine: what goes there.
+        at_input: whether it goes to the input side of the target, else to its output.
+        through: the layers it passes on the way, in the order it meets them.
+    """
+
+    target: Host | Run
+    affine: Affine
+    at_input: bool
+    through: tuple[Layer, ...]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that take it in: a host, or all of a run."""
+        return self.target.layers if isinstance(self.target, Run) else [self.target.layer]
+
+    def apply(self, context: Context) -> bool:
+        """Make the move; gives whether a host gains a bias by it."""
+        if isinstance(self.target, Run):
+            count = self.affine.channels if self.affine.channels > 1 else None
+            extend = self.target.extend_before if self.at_input else self.target.extend_after
+            extend(self.affine, count, "what goes into it")
+            self.target.touched = True
+            return False
+        layer, key = self.target.layer, (self.target.param, "bias_term")
+        had = self.target.has_bias or key in layer.settings
+        if context.has_weights:
+            absorb = self.target.absorb_input if self.at_input else self.target.absorb_output
+            absorb(self.affine)
+        if not self.at_input or not self.affine.is_shiftless:
+            layer.settings[key] = True
+        return not had and key in layer.settings
+
+
+def backward(
+    context: Context,
+    value: Value,
+    reader: Layer,
+    affine: Affine,
+    through: tuple[Layer, ...] = (),
+) -> list[Move] | Reason:
+    """What must take `affine` in, so that `reader` finds it done in the value it reads.
+
+    Args:
+        context: the network and how it is read.
+        value: what `reader` reads.
+        reader: the layer at whose bottom the search stands; the value's only reader.
+        affine: what is to be done to the value.
+        through: the layers passed so far.
+    """
+    refusal = _other_readers(value, reader)
+    if refusal:
+        return refusal
+    producer = value.producer
+    if producer is None:
+        why = f"it reads '{value.name}', an input of the network, so no layer above can take it in"
+        return Reason(Code.NO_HOST, why)
+    run = context.runs.get(producer)
+    if run is not None:
+        return _into_run(context, run, Move(run, affine, False, through))
+    host = context.host(producer)
+    if host is not None:
+        return _into_output(context, host, Move(host, affine, False, through))
+    asked = passing.before(context, producer, affine)
+    if isinstance(asked, Reason):
+        return asked
+    return _all(
+        backward(context, bottom, producer, part, (*through, producer)) for bottom, part in asked
+    )
+
+
+def forward(
+    context: Context, value: Value, affine: Affine, through: tuple[Layer, ...] = ()
+) -> list[Move] | Reason:
+    """What must take `affine` in, so that it need not be done to the value any more.
+
+    Args:
+        context: the network and how it is read.
+        value: what all the readers read.
+        affine: what is to be done to the value.
+        through: the layers passed so far.
+    """
+    if value.is_output:
+        return Reason(Code.NETWORK_OUTPUT, f"'{value.name}' is an output of the network")
+    if value.outside_readers:
+        why = f"'{value.name}' is also read by {_names(value.outside_readers)}, outside this phase"
+        return Reason(Code.OUTSIDE_READER, why)
+    return _all(_into_reader(context, value, reader, affine, through) for reader in value.readers)
+
+
+def _into_reader(
+    context: Context, value: Value, reader: Layer, affine: Affine, through: tuple[Layer, ...]
+) -> list[Move] | Reason:
+    if reader.bottoms.count(value) > 1:
+        return Reason(Code.OTHER_READER, f"{reader} reads '{value.name}' twice")
+    run = context.runs.get(reader)
+    if run is not None:
+        return _into_run(context, run, Move(run, affine, True, through))
+    host = context.host(reader)
+    if host is not None:
+        refusal = host.input_misfit(affine) or other_users(context.net, [host.layer])
+        return refusal or [Move(host, affine, True, through)]
+    asked = passing.behind(context, reader, affine)
+    if isinstance(asked, Reason):
+        return asked
+    return _all(forward(context, top, part, (*through, reader)) for top, part in asked)
+
+
+def _into_run(context: Context, run: Run, move: Move) -> list[Move] | Reason:
+    if not context.collapse:
+        why = f"{run.layers[-1]} stays as it is, as the user asked (--no-collapse)"
+        return Reason(Code.CHOSEN, why)
+    if context.net.is_v1:
+        return Reason(Code.NO_SCALE_TYPE, f"{run.layers[-1]} cannot become a Scale in a V1 file")
+    return [move]
+
+
+def _into_output(context: Context, host: Host, move: Move) -> list[Move] | Reason:
+    if len(host.layer.tops) != 1:
+        why = f"{host.layer} has {len(host.layer.tops)} tops, which all come from the same weights"
+        return Reason(Code.SHARED_WEIGHTS, why)
+    refusal = host.misfit(move.affine) or other_users(context.net, [host.layer])
+    return refusal or [move]
+
+
+def _all(results: Iterable[list[Move] | Reason]) -> list[Move] | Reason:
+    moves: list[Move] = []
+    for result in results:
+        if isinstance(result, Reason):
+            return result
+        moves.extend(result)
+    return moves
+
+
+def _other_readers(value: Value, reader: Layer) -> Reason | None:
+    others = list(value.readers)
+    others.remove(reader)
+    if others:
+        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {_names(others)}")
+    others = [other for other in value.outside_readers if other is not reader]
+    if others:
+        why = f"'{value.name}' is also read by {_names(others)}, outside this phase"
+        return Reason(Code.OUTSIDE_READER, why)
+    return None
+
+
+def other_users(net: Net, layers: Sequence[Layer]) -> Reason | None:
+    """Who else uses the weights of these layers, by `param` name or by layer name, if anyone."""
+    for layer in layers:
+        sharers = net.sharers(layer)
+        if sharers:
+            why = f"the blobs of {layer} are shared, by param name, with {_names(sharers)}"
+            return Reason(Code.SHARED_WEIGHTS, why)
+        same_name = same_name_outside(net, layer)
+        if same_name:
+            return same_name
+    return None
+
+
+def same_name_outside(net: Net, layer: Layer) -> Reason | None:
+    """Whether a layer outside the phase has the same name, and so the same weights."""
+    twins = net.twins(layer)
+    if not twins:
+        return None
+    lines = ", ".join(str(twin.line) for twin in twins)
+    return Reason(
+        Code.SAME_NAME,
+        f"a layer outside this phase (line {lines}) is also named '{layer.name}' and so uses the "
+        "same weights",
+    )
+
+
+def _names(layers: Sequence[Layer]) -> str:
+    return ", ".join(dict.fromkeys(str(layer) for layer in layers))

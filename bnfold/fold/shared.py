@@ -1,0 +1,91 @@
+"""Rewrite: layers that share their weights fold alike, or not at all.
+
+Where every layer that shares a blob, by `param` name, is followed by a run with the same scale,
+the shared weight is scaled once (in each copy that the file has of it). The shifts must be the
+same too where the bias is shared; a bias of its own takes a shift of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnfold.fold.absorb_backward import finish, permitted
+from bnfold.fold.hosts import Host
+from bnfold.fold.plan import Reason
+from bnfold.fold.pushing import Move, same_name_outside
+from bnfold.fold.rewrite import Context
+from bnfold.fold.runs import Run
+from bnfold.fold.stored import same_values
+from bnfold.graph import Layer
+
+
+@dataclass(frozen=True)
+class Sharer:
+    """A layer that shares its weights, with the run behind it."""
+
+    host: Host
+    run: Run
+
+
+class AbsorbShared:
+    """Fold equal runs behind layers that share their weights."""
+
+    def run(self, context: Context) -> bool:
+        """Apply the rewrite to all groups of layers that share blobs."""
+        changed = False
+        for run in context.standing_runs():
+            if run.layers[0] not in context.runs:
+                continue
+            group = self._group(context, run)
+            if group and all(self._check(context, one, group[0]) for one in group):
+                for sharer in group:
+                    finish(context, sharer.run, [_move(sharer)])
+                    for layer in sharer.run.layers:
+                        context.net.remove_into_producer(layer)
+                changed = True
+        return changed
+
+    def _group(self, context: Context, run: Run) -> list[Sharer]:
+        """The layers that share weights with what feeds a run, if each is followed by a run."""
+        producer = run.bottom.producer
+        if producer is None or context.host(producer) is None:
+            return []
+        others = context.net.sharers(producer)
+        if not others or any(other in context.net.outside for other in others):
+            return []
+        found = [_sharer(context, layer) for layer in [producer, *others]]
+        return [one for one in found if one is not None] if all(found) else []
+
+    def _check(self, context: Context, one: Sharer, first: Sharer) -> bool:
+        layer, other = one.host.layer, first.host.layer
+        alike = (
+            layer.type == other.type
+            and layer.blob_names == other.blob_names
+            and layer.blob_names[:1] != ("",)
+            and one.host.has_bias == first.host.has_bias
+            and one.host.misfit(one.run.affine) is None
+            and same_name_outside(context.net, layer) is None
+            and not isinstance(permitted(context, one.run, [_move(one)]), Reason)
+        )
+        if not alike or not context.has_weights:
+            return False
+        bias_is_shared = any(layer.blob_names[1:])
+        mine, its = one.run.affine, first.run.affine
+        if not bias_is_shared:
+            mine, its = mine.without_shift(), its.without_shift()
+        copies = zip(one.host.blobs(), first.host.blobs(), layer.blob_names, strict=False)
+        return mine.equals(its) and all(same_values(a, b) for a, b, name in copies if name)
+
+
+def _sharer(context: Context, layer: Layer) -> Sharer | None:
+    host = context.host(layer)
+    if host is None or len(layer.tops) != 1 or len(layer.tops[0].readers) != 1:
+        return None
+    if layer.tops[0].outside_readers or layer.blobs is not None:
+        return None
+    run = context.runs.get(layer.tops[0].readers[0])
+    return None if run is None else Sharer(host, run)
+
+
+def _move(sharer: Sharer) -> Move:
+    return Move(sharer.host, sharer.run.affine, False, ())

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from bnfold.graph.axes import Shape, agreed, axis_index, item_count
 from bnfold.graph.net import Layer
 from bnfold.graph.windows import (
-    CONVOLUTION_TYPES,
     DEPTHWISE_TYPES,
     Windows,
     convolution_windows,
@@ -72,14 +71,21 @@ def _deconvolution(layer: Layer, bottoms: Shapes) -> Shape | None:
     return _windowed(layer, bottoms, Windows.deconvolved)
 
 
+def _depthwise(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """A convolution that keeps its channels, and may leave num_output out.
+
+    Source: conv_dw_layer.cpp of farmingyard/ShuffleNet.
+    """
+    shape = _windowed(layer, bottoms, Windows.convolved)
+    if shape is None or shape[1:2] != (None,) or bottoms[0] is None:
+        return shape
+    return (shape[0], bottoms[0][1], *shape[2:])
+
+
 def _windowed(
     layer: Layer, bottoms: Shapes, slide: Callable[[Windows, Shape], Shape]
 ) -> Shape | None:
-    """The axes before `axis`, then num_output, then what the windows leave.
-
-    A fork's depthwise layer keeps its channels, and may leave num_output out. Source:
-    conv_dw_layer.cpp of farmingyard/ShuffleNet.
-    """
+    """The axes before `axis`, then num_output, then what the windows leave."""
     bottom = bottoms[0]
     spatial = spatial_axes(layer, bottom)
     if spatial is None:
@@ -90,10 +96,9 @@ def _windowed(
             return None
         bottom = (None,) * (param.axis + 1 + spatial)
     axis = len(bottom) - spatial - 1
-    outputs = param.num_output or (bottom[axis] if layer.type in DEPTHWISE_TYPES else None)
     windows = convolution_windows(layer, spatial)
     lengths = (None,) * spatial if windows is None else slide(windows, bottom[axis + 1 :])
-    return (*bottom[:axis], outputs, *lengths)
+    return (*bottom[:axis], param.num_output or None, *lengths)
 
 
 def _inner_product(layer: Layer, bottoms: Shapes) -> Shape | None:
@@ -332,11 +337,28 @@ def _memory_data(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
 
 
 def _image_data(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
-    """Layers that read images: four axes; a crop is square. The label's shape is unknown."""
+    """Layers that read images: four axes; the label's shape is unknown.
+
+    Several `mean_value`s are one for each channel. A crop is square; SSD's `resize_param` has a
+    height and a width that hold for all images with `resize_mode: WARP`. Sources: BVLC caffe and
+    weiliu89/caffe, src/caffe/data_transformer.cpp.
+    """
     name = {"Data": "data_param", "AnnotatedData": "data_param", "ImageData": "image_data_param"}
     batch = Words.of(layer, name.get(layer.type, "dense_image_data_param")).integer("batch_size")
-    crop = Words.of(layer, "transform_param").integer("crop_size") or None
-    return [(batch, None, crop, crop)]
+    param = layer.param("transform_param")
+    channels = len(param.mean_value) if len(param.mean_value) > 1 else None
+    height = width = param.crop_size or None
+    resize = Words.of(layer, "transform_param").inner("resize_param")
+    if height is None and resize.names >= {"height", "width"} and _is_warp(resize):
+        height, width = resize.integer("height"), resize.integer("width")
+    return [(batch, channels, height, width)]
+
+
+def _is_warp(resize: Words) -> bool:
+    modes = ("WARP", "FIT_SMALL_SIZE", "FIT_LARGE_SIZE_AND_PAD")
+    # Its enum counts from 1; `prob` below 1 leaves some images as they are.
+    mode = resize.choice("resize_mode", ("", *modes)) if "resize_mode" in resize.names else "WARP"
+    return mode == "WARP" and resize.number("prob", 1.0) == 1.0
 
 
 def _dealt(shapes: Shapes, tops: int) -> list[Shape | None]:
@@ -347,11 +369,12 @@ def _dealt(shapes: Shapes, tops: int) -> list[Shape | None]:
 
 RULES: dict[str, Callable[[Layer, Shapes], Shape | None]] = {
     **dict.fromkeys(SAME_TYPES, _same),
-    **dict.fromkeys(CONVOLUTION_TYPES, _convolution),
+    **dict.fromkeys(DEPTHWISE_TYPES, _depthwise),
     **dict.fromkeys(RESAMPLING_TYPES, _resampled),
     "ArgMax": _argmax,
     "Axpy": _axpy,
     "Concat": _concat,
+    "Convolution": _convolution,
     "Crop": _crop,
     "Deconvolution": _deconvolution,
     "Eltwise": _eltwise,

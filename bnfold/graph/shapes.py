@@ -33,10 +33,16 @@ def infer_shapes(net: Net, treat_as: Mapping[str, str] | None = None) -> dict[Va
     shapes.update(zip(net.inputs, _declared(net), strict=True))
     for layer in net.layers:
         bottoms = [shapes.get(value) for value in layer.bottoms]
-        tops = _tops((treat_as or {}).get(layer.type, layer.type), layer, bottoms)
+        tops = _tops(kind_of(layer, treat_as), layer, bottoms)
         tops += [None] * (len(layer.tops) - len(tops))
         shapes.update(zip(layer.tops, map(_sane, tops), strict=False))
     return shapes
+
+
+def kind_of(layer: Layer, treat_as: Mapping[str, str] | None = None) -> str:
+    """Return the type that decides what a layer does, as it is after the rewrites so far."""
+    kind = layer.new_type or layer.type
+    return (treat_as or {}).get(kind, kind)
 
 
 def _declared(net: Net) -> list[Shape | None]:

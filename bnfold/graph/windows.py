@@ -25,9 +25,6 @@ DEPTHWISE_TYPES = frozenset(
 )
 """What forks call a convolution with one group for each channel."""
 
-CONVOLUTION_TYPES = DEPTHWISE_TYPES | {"Convolution"}
-"""The layer types that are a convolution, described by a `convolution_param`."""
-
 
 @dataclass(frozen=True)
 class Windows:

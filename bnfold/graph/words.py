@@ -29,6 +29,11 @@ class Words:
         field = layer.text.get(name)
         return cls(None if field is None else field.message())
 
+    def inner(self, name: str) -> Words:
+        """Return a message within this one."""
+        field = None if self.text is None else self.text.get(name)
+        return Words(None if field is None else field.message())
+
     @property
     def names(self) -> set[str]:
         """The names of the fields that are written."""
@@ -43,6 +48,11 @@ class Words:
         """Return an integer field, or `default` where it is not written."""
         field = None if self.text is None else self.text.get(name)
         return default if field is None else field.integer(bits=64)
+
+    def number(self, name: str, default: float) -> float:
+        """Return a float field, or `default` where it is not written."""
+        field = None if self.text is None else self.text.get(name)
+        return default if field is None else field.floating()
 
     def boolean(self, name: str, default: bool) -> bool:
         """Return a boolean field, or `default` where it is not written."""

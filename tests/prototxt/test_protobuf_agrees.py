@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 
 from bnfold.prototxt import Field, Message, PrototxtError, parse
 
-from .documents import texts
-
 COLORS = {"RED": 0, "GREEN": 5, "BLUE": -2}
 KINDS = {
     "s": "STRING", "y": "BYTES", "i": "INT32", "u": "UINT32", "l": "INT64", "v": "UINT64",
@@ -128,14 +126,14 @@ def test_what_protobuf_writes_reads_as_what_it_wrote(
 
 SPELLINGS = {
     "s": ['"a\\n\\t\\x41\\101\\u00e9\\U0001F600"', "'\\'\"'", '"a" \'b\'\n# c\n"d"', '"\\0011"',
-          '"\\?\\a\\b\\f\\v\\r\\\\"', '"#{"', '"\\x4g"', '""'],
+          '"\\a\\b\\f\\v\\r\\\\"', '"#{"', '"\\x4g"', '""'],
     "y": ['"\\377\\xfe"', '"\\303\\251"'],
-    "i": ["0", "-0", "- 1", "-\n#c\n7", "0x1f", "-0X1F", "017", "2147483647", "-2147483648"],
+    "i": ["0", "-0", "0x1f", "-0X1F", "017", "2147483647", "-2147483648"],
     "u": ["4294967295", "0xffffffff"],
     "l": ["-9223372036854775808", "0x7fffffffffffffff"],
     "v": ["18446744073709551615", "01777777777777777777777"],
     "f": ["1.", ".5", "1e-5f", "1E+5F", "2f", "inf", "-inf", "infinity", "-Infinity", "nan", "0",
-          "- 1.5", "16777217", "1e-50"],
+          "16777217", "1e-50"],
     "d": ["0.1", "1e308", "-.5e-3", "NaN", "INF", "12"],
     "b": ["true", "True", "t", "1", "false", "False", "f", "0"],
     "e": ["RED", "GREEN", "5", "-2", "BLUE", "0"],
@@ -152,7 +150,7 @@ def test_each_spelling_of_a_value_means_what_it_means_to_protobuf(name: str, spe
 
 
 BAD_SPELLINGS = {
-    "s": ["x", "1", '"\\q"', '"\\x"', "{ }"],
+    "s": ["x", "1", '"\\x"', "{ }"],
     "i": ["2147483648", "-2147483649", "1.0", "1f", '"1"', "x", "08", "{ }"],
     "u": ["-1", "4294967296"],
     "l": ["9223372036854775808"],
@@ -188,12 +186,22 @@ def test_each_way_to_write_fields_means_what_it_means_to_protobuf(text: str) -> 
     assert tree(parse(text).root) == protobuf_tree(text_format.Parse(text, Node()))
 
 
-@settings(max_examples=200, deadline=None)
-@given(texts())
-def test_protobuf_reads_the_random_files_of_these_tests(text: str) -> None:
-    # Guards the generator: random files that are not text format would prove nothing. A missing
-    # field and a value of a wrong type are the only things protobuf may object to.
-    try:
-        text_format.Parse(text.lstrip("\ufeff"), Node(), allow_unknown_field=True)
-    except text_format.ParseError as error:
-        assert "extension" in str(error) or "'7'" in str(error) or "7" in str(error)  # noqa: PT017
+@pytest.mark.parametrize(
+    ("spelling", "value"),
+    [("- 1", -1), ("-\n#c\n7", -7), ("-\t0x10", -16)],
+)
+def test_blanks_after_a_minus_are_read_as_the_cpp_parser_reads_them(
+    spelling: str, value: int
+) -> None:
+    # Caffe reads files with protobuf's C++ parser; the Python one refuses these.
+    (field,) = parse(f"i: {spelling}").root.fields
+    assert field.integer() == value
+    assert field.floating() == value if "x" not in spelling else True
+
+
+def test_escapes_are_those_of_the_cpp_parser() -> None:
+    (field,) = parse(r's: "\?\ud83d\ude00\X41"').root.fields
+    assert field.string() == "?\N{GRINNING FACE}A"
+    (field,) = parse(r's: "C:\quux"').root.fields
+    with pytest.raises(PrototxtError, match="unknown escape"):
+        field.string()

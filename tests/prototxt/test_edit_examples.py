@@ -165,8 +165,10 @@ LAYER = [("name", "n"), ("q", [("r", 1.5), ("s", True)])]
         ),
         (
             "layer {\r\n}\r\n",
-            "layer {\r\n}\r\n"
-            'layer {\r\n  name: "n"\r\n  q {\r\n    r: 1.5\r\n    s: true\r\n  }\r\n}\r\n',
+            (
+                "layer {\r\n}\r\n"
+                'layer {\r\n  name: "n"\r\n  q {\r\n    r: 1.5\r\n    s: true\r\n  }\r\n}\r\n'
+            ),
         ),
     ],
 )

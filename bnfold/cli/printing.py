@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import groupby
 
@@ -13,6 +12,8 @@ from bnfold.report import Report
 
 def json_bytes(report: Report) -> bytes:
     """The JSON document of a report."""
+    import json
+
     return (json.dumps(report.to_json(), indent=2) + "\n").encode()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bnfold.runtimes import EngineMissingError, open_runtime
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 TOOLS = Path(__file__).parent.parent / "tools"
 
 
@@ -56,6 +57,12 @@ def opencv(engines):
 def runtime(request):
     """Each engine in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def digits():
+    """The example network: its prototxt and its weights."""
+    return EXAMPLE / "deploy.prototxt", EXAMPLE / "digits.caffemodel"
 
 
 @pytest.fixture(scope="session")

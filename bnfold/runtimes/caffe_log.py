@@ -18,21 +18,29 @@ _NAMED = re.compile(r"layer '([^']+)'|\(layer '([^']+)'|for layer (\S+?)\.?$")
 _BUSY = re.compile(r"^(?:Creating Layer|Setting up) (\S+)$")
 _PROTOBUF = re.compile(r"^\[libprotobuf ERROR [^\]]*\] (.*)$")
 _KNOWN_TYPES = re.compile(r" \(known types: .*")
+_COUNT = re.compile(r"^count_ == proto\.(?:double_)?data_size\(\) \((\d+) vs\. (\d+)\)")
 _READ = re.compile(r"^ReadProtoFrom(?:Text|Binary)File\(.*?\) (Failed to parse .*)$")
 
 
 class LastWords(NamedTuple):
-    """Why Caffe aborted, and the layer it named or was busy with, if any."""
+    """Why Caffe aborted.
+
+    Attributes:
+        reason: in one line; None if the log does not tell.
+        layer: the layer that Caffe named or was busy with, if any.
+        is_unparsed: whether it could not even parse a file, so that no layer is to blame.
+    """
 
     reason: str | None
     layer: str | None
+    is_unparsed: bool = False
 
 
 def last_words(log: str) -> LastWords:
     """Find in a log why the process aborted; a reason of None if it does not tell.
 
     >>> last_words("F1122 01:02:03.4 99 a.hpp:81] Check failed: n == 1 (0 vs. 1) No such thing")
-    LastWords(reason='No such thing', layer=None)
+    LastWords(reason='No such thing', layer=None, is_unparsed=False)
     """
     reason = busy = parse_error = None
     for text in log.splitlines():
@@ -49,8 +57,9 @@ def last_words(log: str) -> LastWords:
             reason = _sentence(said, place)
     if reason is None:
         return LastWords(None, busy)
-    if parse_error and "parse" in reason:
-        reason += f" ({parse_error.strip()})"
+    if reason.startswith("Failed to parse"):
+        details = f" ({parse_error.strip()})" if parse_error else ""
+        return LastWords(reason + details, None, is_unparsed=True)
     named = _NAMED.search(reason)
     layer = next(filter(None, named.groups()), None) if named else busy
     return LastWords(reason, layer)
@@ -66,6 +75,11 @@ def _sentence(said: str, place: str) -> str:
         return said
     if read := _READ.match(check[1]):
         return read[1]
+    if count := _COUNT.match(check[1]):
+        return (
+            f"a blob takes {count[1]} values, and the file has {count[2]} in the forms that this "
+            "Caffe reads (float16 is not one of them)"
+        )
     values = _VALUES.match(check[1])
     if values and values[2]:
         return values[2]

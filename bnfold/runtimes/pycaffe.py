@@ -80,10 +80,10 @@ class PyCaffe(Closing):
             self._host = self._start()
         return self._host, self._births
 
-    def builds(self, model: Path) -> bool:
-        """Whether Caffe can build a prototxt's network, its weights aside."""
+    def can_load(self, model: Path, weights: Path) -> bool:
+        """Whether Caffe lives through loading a network."""
         try:
-            self.living()[0].ask("build", model=str(model))
+            self.living()[0].ask("try", model=str(model), weights=str(weights))
         except (ChildDiedError, ChildRefusedError):
             return False
         return True
@@ -221,7 +221,7 @@ class PyCaffeSession(Closing):
         reason, layer = words.reason, words.layer
         if reason is None:
             reason = f"Caffe's process {error.status}" + _last_line(error.log)
-        elif layer is None and loading:
+        elif layer is None and loading and not words.is_unparsed:
             layer = self._blame()
         advice = "try the runtime opencv, or the Caffe that this network is made for"
         return EngineError(
@@ -237,7 +237,7 @@ class PyCaffeSession(Closing):
             model = Model(self._model)
         except EngineError:
             return None
-        return first_bad_layer(model, lambda path: not self._runtime.builds(path))
+        return first_bad_layer(model, lambda path: not self._runtime.can_load(path, self._weights))
 
 
 def _folders(root: str | os.PathLike[str] | None) -> list[str]:

@@ -222,9 +222,9 @@ class Server:
         self.nets[self.loaded] = network
         return dict(network.describe(), net=self.loaded)
 
-    def do_build(self, model: str) -> None:
-        """Build a net without weights, to see whether Caffe can."""
-        self.caffe.Net(model, self.caffe.TEST)
+    def do_try(self, model: str, weights: str) -> None:
+        """Load a net and forget it, to see whether Caffe can."""
+        self.caffe.Net(model, self.caffe.TEST, weights=weights)
 
     def do_feed(self, net: int, feeds: list[Any]) -> None:
         """Set inputs for forward and profile."""

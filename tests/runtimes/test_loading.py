@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bnfold.caffemodel import schema
 from bnfold.runtimes import EngineError
 from tests.runtimes.networks import CHAIN, CHAIN_BLOBS, chain_values, images, save, weights_bytes
 
@@ -42,6 +43,24 @@ def test_a_layer_that_cannot_be_built(runtime, tmp_path):
 def test_a_weights_file_that_is_cut_off(runtime, tmp_path):
     error = refusal(runtime, tmp_path, CHAIN, weights_bytes(CHAIN_BLOBS)[:-50])
     assert "bad.caffemodel" in str(error)
+    assert error.layer is None
+
+
+def test_float16_weights_are_opencv_s_alone(runtime, tmp_path):
+    net = schema.message("NetParameter").FromString(weights_bytes(CHAIN_BLOBS))
+    weight = net.layer[3].blobs[0]
+    half = np.array(weight.data, "<f2")
+    weight.ClearField("data")
+    weight.raw_data_type, weight.raw_data = 2, half.tobytes()
+    if runtime.name == "pycaffe":
+        error = refusal(runtime, tmp_path, CHAIN, net.SerializeToString())
+        assert error.layer == "ip"
+        assert "has 0 in the forms that this Caffe reads" in error.reason
+        return
+    x = images(2)
+    with runtime.load(*save(tmp_path, CHAIN, net.SerializeToString())) as session:
+        found = session.run({"data": x})["prob"]
+    np.testing.assert_allclose(found, chain_values(x)["prob"], atol=2e-3)
 
 
 @pytest.mark.parametrize("data", [b" ", b"this is no weights file " * 9])

@@ -256,8 +256,9 @@ class OpenCVSession(Closing):
             kind = {info.name: info.type for info in self.layers}.get(layer)
             if kind in with_weights and missing_weights(self._weights, [layer]):
                 reason = f"{self._weights} has no weights for it"
+        advice = "is the file complete?" if found.is_unparsed else _ADVICE
         return EngineError(
-            reason, engine=NAME, layer=layer, subject=str(self._model_path), advice=_ADVICE
+            reason, engine=NAME, layer=layer, subject=str(self._model_path), advice=advice
         )
 
     def _fails_on(self, arrays: Mapping[str, Array]) -> Callable[[Path], bool]:

@@ -22,11 +22,12 @@ _redirection = threading.Lock()
 
 
 class Failure(NamedTuple):
-    """Why OpenCV failed, the layer where it told, and whether that is only a broken assertion."""
+    """Why OpenCV failed, the layer where it told, whether that is only a broken assertion, or a file."""
 
     reason: str
     layer: str | None
     is_assertion: bool
+    is_unparsed: bool = False
 
 
 def failure(error: Exception) -> Failure:
@@ -39,7 +40,7 @@ def failure(error: Exception) -> Failure:
         reason = f"cannot parse {parse[1].strip()}"
         if said := _PROTOBUF.findall(log):
             reason += f" ({said[-1].strip()})"
-        return Failure(reason, None, False)
+        return Failure(reason, None, False, is_unparsed=True)
     busy = _BUSY.findall(log)
     reason = one_line(message)
     if len(reason) > _LONG:

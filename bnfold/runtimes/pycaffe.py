@@ -224,6 +224,8 @@ class PyCaffeSession(Closing):
         elif layer is None and loading and not words.is_unparsed:
             layer = self._blame()
         advice = "try the runtime opencv, or the Caffe that this network is made for"
+        if words.is_unparsed:
+            advice = "is the file complete? If it is of a Caffe of another kind, " + advice
         return EngineError(
             reason,
             engine=NAME,

@@ -43,6 +43,7 @@ def test_a_layer_that_cannot_be_built(runtime, tmp_path):
 def test_a_weights_file_that_is_cut_off(runtime, tmp_path):
     error = refusal(runtime, tmp_path, CHAIN, weights_bytes(CHAIN_BLOBS)[:-50])
     assert "bad.caffemodel" in str(error)
+    assert "is the file complete?" in str(error)
     assert error.layer is None
 
 

@@ -22,7 +22,14 @@ _redirection = threading.Lock()
 
 
 class Failure(NamedTuple):
-    """Why OpenCV failed, the layer where it told, whether that is only a broken assertion, or a file."""
+    """Why OpenCV failed.
+
+    Attributes:
+        reason: in one line.
+        layer: the layer that OpenCV named, if any.
+        is_assertion: whether the reason is only what OpenCV's code expected.
+        is_unparsed: whether it could not even parse a file.
+    """
 
     reason: str
     layer: str | None

@@ -75,8 +75,14 @@ class MergeJob:
         """Refuse outputs (and `extra` ones) that may not be written.
 
         Raises:
-            BnfoldError: see `bnfold.outputs.check_targets`.
+            BnfoldError: see `bnfold.outputs.check_targets`; or the inputs are one file, whose
+                default outputs would be one, too.
         """
+        if self.model == self.weights:
+            raise BnfoldError(
+                f"{self.model}: given as the model and as the weights; give a .prototxt and a "
+                ".caffemodel"
+            )
         targets = [self.output_model, self.output_weights, *extra]
         check_targets(targets, [self.model, self.weights], force)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -163,7 +162,8 @@ def _naming(target: Path) -> Iterator[None]:
 
 
 def _hidden(target: Path, ending: str) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.{ending}")
+    # Not the `secrets` module: it brings OpenSSL along, 7 ms in a command of 300.
+    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.{ending}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -150,7 +150,8 @@ class Model:
             f'name: "{name}" type: "BatchNorm" bottom: "{bottom}" top: "{top}" {outer}\n'
             f"  batch_norm_param {{ {written} {words} }}",
             name,
-            [mean * factor, variance * factor, np.array([factor])],
+            # With a factor of 0 Caffe takes the statistics as 0, whatever is stored.
+            [mean * (factor or 1), variance * (factor or 1), np.array([factor])],
         )
 
     def scale(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,14 +21,10 @@ PACKAGE = "bnfold.caffe"
 
 @functools.cache
 def _pool() -> DescriptorPool:
-    from importlib import resources
+    from google.protobuf import descriptor_pool
 
-    from google.protobuf import descriptor_pb2, descriptor_pool
-
-    compiled = resources.files(__package__).joinpath("schema.binpb").read_bytes()
     pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(compiled).file:
-        pool.AddSerializedFile(file.SerializeToString())
+    pool.AddSerializedFile(Path(__file__).with_name("schema.binpb").read_bytes())
     return pool
 
 

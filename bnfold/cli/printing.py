@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
@@ -28,6 +27,8 @@ _COLORS = {
 
 def json_bytes(report: Report) -> bytes:
     """The JSON document of a report."""
+    import json
+
     return (json.dumps(report.to_json(), indent=2) + "\n").encode()
 
 

@@ -12,6 +12,9 @@ class PrototxtError(ValueError):
     """
 
     def __init__(self, path: str, line: int, column: int, reason: str) -> None:
+        if not reason.isprintable():
+            # A bracketed name may be written over several lines; an error may not.
+            reason = " ".join(reason.split())
         super().__init__(f"{path}:{line}:{column}: {reason}")
         self.path = path
         self.line = line

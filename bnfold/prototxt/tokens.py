@@ -15,7 +15,8 @@ END = "end"
 
 _WORD, _PUNCTUATION, _STRING, _NUMBER, _COMMENT, _STRAY = range(1, 7)
 
-# No part can match the same text in two ways, so a failure backtracks in linear time.
+# No part can match the same text in two ways, so a failure backtracks in linear time; and with \Z
+# some part always matches, or blanks at the end of a file would be tried from each of them.
 _TOKEN = re.compile(
     r"""[ \t\r\n\v\f]*(?:
     ([A-Za-z_]\w*)
@@ -24,6 +25,7 @@ _TOKEN = re.compile(
     | ((?:0[xX][0-9a-fA-F]+ | (?:\d+(?:\.\d*)? | \.\d+)(?:[eE][+-]?\d+)?[fF]?)(?![\w.]))
     | (\#[^\n]*)
     | ([^ \t\r\n\v\f])
+    | \Z
     )""",
     re.ASCII | re.VERBOSE,
 )
@@ -51,6 +53,8 @@ def tokenize(text: str, start: int) -> tuple[list[str], list[int], list[int]]:
             kinds.append(NUMBER)
         elif kind == _COMMENT:
             continue
+        elif kind is None:
+            break
         else:
             # Stop: a later quote could make the pattern scan the same long line again and again.
             kinds.append(STRAY)

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 ELEMENTWISE = ("ReLU", "Sigmoid", "TanH", "AbsVal", "BNLL", "Exp", "ELU", "PReLU", "Power", "LRN")
+IN_PLACE = ("ReLU", "Sigmoid", "TanH", "Power", "BatchNorm", "Scale", "Bias", "Dropout", "PReLU")
 NORMALISING = ("BatchNorm", "Scale", "Bias", "Dropout", "Softmax", "MVN")
 
 
@@ -112,11 +113,11 @@ def elementwise(net, bottom):
     # In place only where nothing else reads the name: Caffe refuses to split such a blob.
     in_place = sum(f'bottom: "{bottom}"' in text for text in net.texts) == 0
     kind = net.pick(*kinds)
-    unfit = bottom == "x" or kind in ("LRN", "Softmax", "MVN")
+    in_place &= bottom != "x" and kind in IN_PLACE
     # Caffe's PReLU refuses other ranks.
     if kind == "PReLU" and not 2 <= len(shape) <= 4:
         kind = "ReLU"
-    net.layer(kind, [bottom], [shape], in_place=in_place and not unfit and net.pick(True, False))
+    net.layer(kind, [bottom], [shape], in_place=in_place and net.pick(True, False))
 
 
 def arrange(net, bottom):

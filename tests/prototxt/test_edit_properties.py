@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bnfold.prototxt import parse
@@ -63,6 +63,8 @@ def test_comments_stay_unless_they_belong_to_a_removed_field(text: str, data: An
 @given(texts(), st.data())
 def test_no_two_blank_lines_meet_where_one_was_on_each_side(text: str, data: Any) -> None:
     edited = edit(data.draw, parse(text), kinds=["remove"])
+    # A list's comma may have had a line of its own.
+    assume(not any(field.group for field in edited.removed))
     result = edited.document.render()
     assert longest_blank_run(result) <= longest_blank_run(text)
 
@@ -107,7 +109,7 @@ def may_lose_comment(edited: Edited) -> set[int]:
 
 def lines_that_stay(edited: Edited) -> list[str]:
     text = edited.document.text
-    lines = text.split("\n")
+    lines = text.lstrip("\ufeff").split("\n")
     touched = may_lose_comment(edited)
     for side in (edited.before, edited.after):
         for item in side:
@@ -120,13 +122,9 @@ def lines_that_stay(edited: Edited) -> list[str]:
     for message in edited.inside:
         touched.update(lines_of(text, message.start, message.end))
     last = len(lines) - 1
-    return [
-        line
-        for i, line in enumerate(lines)
-        if i not in touched and line.strip("\ufeff \t\r") and i != last
-    ]
+    return [line for i, line in enumerate(lines) if i not in touched and line.strip() and i != last]
 
 
 def is_subsequence(wanted: list[str], lines: list[str]) -> bool:
-    rest = iter(lines)
+    rest = iter([lines[0].lstrip("\ufeff"), *lines[1:]])
     return all(any(line == each for each in rest) for line in wanted)

@@ -1,0 +1,261 @@
+"""pycaffe: Caffe itself, in a child process.
+
+Caffe aborts its process when anything is wrong with a network. A session whose process has died,
+by its own fault or another session's, is loaded again into a new one when it is next used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnfold.runtimes.blame import first_bad_layer
+from bnfold.runtimes.caffe_log import last_words
+from bnfold.runtimes.errors import EngineError, EngineMissingError
+from bnfold.runtimes.memory import peak_memory
+from bnfold.runtimes.model import Model, check_file, missing_weights
+from bnfold.runtimes.protocol import Array, Closing, LayerInfo, Place, Shape, checked_feeds
+from bnfold.runtimes.pycaffe_host import ChildDiedError, ChildRefusedError, Host
+
+NAME = "pycaffe"
+_START_SECONDS = 120.0
+_GET = (
+    "build Caffe with `make pycaffe` and put its folder `python` on PYTHONPATH, or name Caffe's "
+    "folder as the caffe root; the runtime opencv needs no Caffe"
+)
+
+
+class PyCaffe(Closing):
+    """The Runtime of whatever `import caffe` finds.
+
+    Args:
+        caffe_root: Caffe's folder, or the folder that holds the package `caffe`; it is looked
+            into before all others.
+        threads: how many threads its linear algebra may use; None for its own default.
+        python: the interpreter that Caffe was built for, 3.7 or later; None for this one, which
+            then imports from where this process does.
+
+    Raises:
+        EngineMissingError: `import caffe` fails.
+    """
+
+    name = NAME
+    has_fusion = False
+
+    def __init__(
+        self,
+        caffe_root: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        python: str | None = None,
+    ) -> None:
+        self._first = _folders(caffe_root)
+        self._threads = threads
+        self._python = python
+        self._closed = False
+        self._births = 0
+        self._host = self._start()
+
+    def load(
+        self, model: Path, weights: Path, *, fusion: bool = False, winograd: bool = False
+    ) -> PyCaffeSession:
+        """Load a network: see Runtime. Caffe has no fusion and no Winograd to switch on."""
+        if fusion or winograd:
+            raise EngineError("it has no fusion and no Winograd of its own", engine=NAME)
+        return PyCaffeSession(self, Path(model), Path(weights))
+
+    def close(self) -> None:
+        """End the child process."""
+        self._closed = True
+        self._host.close()
+
+    def living(self) -> tuple[Host, int]:
+        """Return a process that lives and its number, in the order of births."""
+        if self._closed:
+            raise EngineError("the runtime is closed", engine=NAME)
+        if not self._host.alive:
+            self._host.close()
+            self._host = self._start()
+        return self._host, self._births
+
+    def can_load(self, model: Path, weights: Path) -> bool:
+        """Whether Caffe lives through loading a network."""
+        try:
+            self.living()[0].ask("try", model=str(model), weights=str(weights))
+        except (ChildDiedError, ChildRefusedError):
+            return False
+        return True
+
+    def _start(self) -> Host:
+        python = self._python or sys.executable
+        path = None if self._python else [str(Path(entry).absolute()) for entry in sys.path]
+        try:
+            host = Host(python, self._threads)
+        except OSError as error:
+            reason = f"cannot start {python}: {error.strerror}"
+            raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
+        try:
+            found = host.ask("start", timeout=_START_SECONDS, path=path, first=self._first)
+        except ChildRefusedError as error:
+            reason = f"`import caffe` fails: {error}"
+            raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
+        except ChildDiedError as error:
+            last = error.log.strip().splitlines()[-1:]
+            reason = ": ".join(["`import caffe` fails: its process " + error.status, *last])
+            raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
+        except BaseException:
+            host.close()
+            raise
+        self.version: str = found["version"]
+        self.place: str = found["place"]
+        self._births += 1
+        return host
+
+
+class PyCaffeSession(Closing):
+    """A network in Caffe: see Session."""
+
+    engine = NAME
+
+    def __init__(self, runtime: PyCaffe, model: Path, weights: Path) -> None:
+        self._runtime = runtime
+        self._model = model.absolute()
+        self._weights = weights.absolute()
+        self._subject = str(model)
+        self._net = 0
+        self._birth = -1
+        self._closed = False
+        facts = self._load()
+        self.inputs: Mapping[str, Shape] = _shapes(facts["inputs"])
+        self.outputs: Mapping[str, Shape] = _shapes(facts["outputs"])
+        self.layers: Sequence[LayerInfo] = tuple(
+            LayerInfo(name, kind, tuple(tops)) for name, kind, tops in facts["layers"]
+        )
+        self.notes: Sequence[str] = tuple(
+            f"{weights}: it has no weights for layer '{name}', and Caffe made some up"
+            for name in missing_weights(weights, facts["with_blobs"])
+        )
+
+    def run(
+        self, feeds: Mapping[str, Array], fetch: Sequence[Place] | None = None
+    ) -> dict[Place, Array]:
+        """Run the network once: see Session."""
+        places: list[Place] = list(self.outputs if fetch is None else fetch)
+        arrays = checked_feeds(NAME, feeds, self.inputs)
+        host = self._live()
+        try:
+            values = host.run(self._net, arrays, places)
+        except (ChildDiedError, ChildRefusedError) as error:
+            raise self._failure(error) from None
+        return dict(zip(places, values, strict=True))
+
+    def feed(self, feeds: Mapping[str, Array]) -> None:
+        """Set the inputs for `forward` and `profile`: see Session."""
+        arrays = checked_feeds(NAME, feeds, self.inputs)
+        host = self._live()
+        try:
+            host.feed(self._net, arrays)
+        except (ChildDiedError, ChildRefusedError) as error:
+            raise self._failure(error) from None
+
+    def forward(self) -> float:
+        """Run the network on what was fed: see Session."""
+        return float(self._ask("forward"))
+
+    def profile(self) -> Mapping[str, float]:
+        """The seconds of each layer, run one by one: see Session."""
+        return {name: float(seconds) for name, seconds in self._ask("profile")}
+
+    def peak_memory(self) -> int | None:
+        """The peak of Caffe's process, which all sessions of the runtime share: see Session."""
+        return peak_memory(self._live().pid)
+
+    def close(self) -> None:
+        """Have Caffe's process let go of the network."""
+        if self._closed:
+            return
+        self._closed = True
+        host = self._runtime._host
+        if host.alive and self._runtime._births == self._birth:
+            try:
+                host.ask("drop", net=self._net)
+            except (ChildDiedError, ChildRefusedError):
+                return
+
+    def _ask(self, do: str) -> Any:
+        host = self._live()
+        try:
+            return host.ask(do, net=self._net)
+        except (ChildDiedError, ChildRefusedError) as error:
+            raise self._failure(error) from None
+
+    def _live(self) -> Host:
+        """The process with this network in it, loaded again if it is another than before."""
+        if self._closed:
+            raise EngineError("the session is closed", engine=NAME, subject=self._subject)
+        host, birth = self._runtime.living()
+        if birth != self._birth:
+            self._load()
+            host = self._runtime._host
+        return host
+
+    def _load(self) -> dict[str, Any]:
+        check_file(self._model, NAME)
+        check_file(self._weights, NAME)
+        host, birth = self._runtime.living()
+        try:
+            facts = host.ask("load", model=str(self._model), weights=str(self._weights))
+        except (ChildDiedError, ChildRefusedError) as error:
+            raise self._failure(error, loading=True) from None
+        self._net, self._birth = facts["net"], birth
+        return dict(facts)
+
+    def _failure(
+        self, error: ChildDiedError | ChildRefusedError, *, loading: bool = False
+    ) -> EngineError:
+        if isinstance(error, ChildRefusedError):
+            return EngineError(str(error), engine=NAME, subject=self._subject)
+        words = last_words(error.log)
+        reason, layer = words.reason, words.layer
+        if reason is None:
+            reason = f"Caffe's process {error.status}" + _last_line(error.log)
+        elif layer is None and loading and not words.is_unparsed:
+            layer = self._blame()
+        advice = "try the runtime opencv, or the Caffe that this network is made for"
+        if words.is_unparsed:
+            advice = "is the file complete? If it is of a Caffe of another kind, " + advice
+        return EngineError(
+            reason,
+            engine=NAME,
+            layer=layer,
+            subject=self._subject,
+            advice=advice if loading else "",
+        )
+
+    def _blame(self) -> str | None:
+        try:
+            model = Model(self._model)
+        except EngineError:
+            return None
+        return first_bad_layer(model, lambda path: not self._runtime.can_load(path, self._weights))
+
+
+def _folders(root: str | os.PathLike[str] | None) -> list[str]:
+    if root is None:
+        return []
+    folder = Path(root).expanduser().absolute()
+    inner = folder / "python"
+    if (inner / "caffe").is_dir() or not folder.is_dir():
+        return [str(inner)]
+    return [str(folder)]
+
+
+def _shapes(pairs: list[Any]) -> dict[str, Shape]:
+    return {name: tuple(shape) for name, shape in pairs}
+
+
+def _last_line(log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip() and not line.startswith("[Thread")]
+    return f": {lines[-1]}" if lines else ""

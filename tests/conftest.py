@@ -1,0 +1,84 @@
+"""Engines and real models, for tests that need them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bnfold.runtimes import EngineMissingError, open_runtime
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
+TOOLS = Path(__file__).parent.parent / "tools"
+
+
+def missing(reason: str, required_by: str) -> None:
+    """Skip the test, or fail it where the environment says that nothing may be missing."""
+    if os.environ.get(required_by) == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def engines():
+    """Every engine by its name, started once; None where it is not installed."""
+
+    def start(name):
+        try:
+            return open_runtime(name, threads=2)
+        except EngineMissingError:
+            return None
+
+    started = {name: start(name) for name in ("pycaffe", "opencv")}
+    yield started
+    for engine in filter(None, started.values()):
+        engine.close()
+
+
+@pytest.fixture
+def pycaffe(engines):
+    """Caffe itself. BNFOLD_REQUIRE_PYCAFFE=1 makes its absence a failure."""
+    if engines["pycaffe"] is None:
+        missing("pycaffe is not installed (see tools/build_pycaffe.sh)", "BNFOLD_REQUIRE_PYCAFFE")
+    return engines["pycaffe"]
+
+
+@pytest.fixture
+def opencv(engines):
+    if engines["opencv"] is None:
+        pytest.skip("OpenCV 4 is not installed")
+    return engines["opencv"]
+
+
+@pytest.fixture(params=["pycaffe", "opencv"])
+def runtime(request):
+    """Each engine in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def digits():
+    """The example network: its prototxt and its weights."""
+    return EXAMPLE / "deploy.prototxt", EXAMPLE / "digits.caffemodel"
+
+
+@pytest.fixture(scope="session")
+def real_models():
+    """The folder of a real model by its name, from the cache of tools/fetch_models.py.
+
+    Nothing is downloaded here. BNFOLD_REQUIRE_MODELS=1 makes an absence a failure.
+    """
+    command = [sys.executable, "-c", "import fetch_models as f; print(f.cache_root() / 'models')"]
+    root = subprocess.run(command, cwd=TOOLS, check=True, capture_output=True, text=True)
+    models = Path(root.stdout.strip())
+
+    def find(name: str) -> Path:
+        found = sorted(models.glob(f"{name}-*"))
+        if not found:
+            missing(f"{name} is not here: tools/fetch_models.py {name}", "BNFOLD_REQUIRE_MODELS")
+        return found[-1]
+
+    return find

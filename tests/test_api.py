@@ -1,0 +1,162 @@
+"""The library: typed results, no printing, light and friendly imports, rooms in one direction."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from models import Model
+
+import bnfold
+
+ROOT = Path(bnfold.__file__).parent
+
+
+@pytest.fixture
+def pair(tmp_path):
+    net = Model(seed=1).input("data", (1, 3, 8, 8))
+    return net.conv("c", "data", 4, 1).batch_norm("b", "c").relu("r", "c").save(tmp_path)
+
+
+def test_merge_gives_a_typed_report_and_prints_nothing(pair, capfd):
+    report = bnfold.merge(*pair)
+    assert isinstance(report, bnfold.Report)
+    assert report.plan.folded == [
+        bnfold.Folded("b", "BatchNorm", 9, "c", "Convolution", adds_bias=False)
+    ]
+    assert report.plan.kept == []
+    assert report.plan.engines == [bnfold.EngineChange("c", 5, None)]
+    assert report.phase is bnfold.Phase.TEST
+    assert report.after.weights_bytes == report.output_weights.stat().st_size
+    assert (report.before.layers, report.after.layers) == (4, 3)
+    assert (report.before.parameters, report.after.parameters) == (25, 16)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_inspect_gives_the_same_plan(pair):
+    inspected = bnfold.inspect(*pair)
+    assert inspected.plan == bnfold.inspect(pair[0]).plan == bnfold.merge(*pair).plan
+    assert inspected.output_model is inspected.output_weights is None
+
+
+def test_results_cannot_be_changed_by_accident(pair):
+    report = bnfold.inspect(pair[0])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.model = None
+
+
+def test_errors_are_one_type_that_is_a_value_error(pair):
+    assert issubclass(bnfold.BnfoldError, ValueError)
+    for call in (
+        lambda: bnfold.merge(pair[0], "nowhere"),
+        lambda: bnfold.merge("nowhere", pair[1]),
+        lambda: bnfold.merge(pair[1], pair[0]),
+        lambda: bnfold.merge(*pair, phase="DREAM"),
+        lambda: bnfold.merge(*pair, eps=-1.0),
+        lambda: bnfold.inspect("nowhere"),
+        lambda: bnfold.inspect(pair[1]),
+        lambda: bnfold.inspect(*pair, phase="DREAM"),
+    ):
+        with pytest.raises(bnfold.BnfoldError):
+            call()
+
+
+def test_every_public_name_is_there():
+    for name in bnfold.__all__:
+        assert getattr(bnfold, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        bnfold.nonsense  # noqa: B018
+
+
+def test_codes_of_reasons_are_the_documented_ones():
+    assert {code.value for code in bnfold.Code} == {
+        "other-reader", "outside-reader", "shared-weights", "same-name", "batch-statistics",
+        "no-host", "not-per-channel", "two-bottoms", "outside-phase",
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- imports
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def imported(code: str) -> set[str]:
+    return set(python(f"import sys\n{code}\nprint(*sys.modules, sep='\\n')").split())
+
+
+def test_import_and_version_wait_for_nothing_heavy():
+    version = (
+        "import bnfold, bnfold.cli.app\nsys.argv = ['bnfold', '--version']\nbnfold.cli.app._run()"
+    )
+    for code in ("import bnfold", version):
+        assert imported(code).isdisjoint({"numpy", "google.protobuf", "rich", "cv2", "caffe"})
+
+
+def test_merge_needs_no_engine(pair):
+    found = imported(f"import bnfold\nbnfold.merge({str(pair[0])!r}, {str(pair[1])!r})")
+    assert "numpy" in found
+    assert found.isdisjoint({"cv2", "caffe", "bnfold.runtimes", "rich"})
+
+
+@pytest.mark.parametrize("order", ["caffe, bnfold.api", "bnfold.api, caffe"])
+def test_bnfold_and_pycaffe_live_in_one_process_in_either_order(order, pair, pycaffe):
+    model, weights = map(str, pair)
+    python(
+        f"import {order}, bnfold\n"
+        f"report = bnfold.merge({model!r}, {weights!r})\n"
+        "caffe.Net(str(report.output_model), caffe.TEST, weights=str(report.output_weights))"
+    )
+
+
+# ---------------------------------------------------------------- rooms
+
+ALLOWED = {
+    "errors": set(),
+    "prototxt": set(),
+    "caffemodel": set(),
+    "graph": {"prototxt", "caffemodel", "errors"},
+    "fold": {"graph", "prototxt", "caffemodel", "errors"},
+    "outputs": {"errors"},
+    "report": {"fold", "graph", "prototxt", "caffemodel", "errors"},
+    "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "api": {"jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
+}
+
+
+def rooms_that(path: Path) -> set[str]:
+    """The rooms whose modules a file imports, inside functions too."""
+    found = set()
+    package = ("bnfold", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            name = ".".join([*base, *filter(None, [node.module])])
+            names = [name] if name != "bnfold" else [f"bnfold.{a.name}" for a in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("bnfold.")}
+    return found
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_arrows_between_rooms_point_one_way(room):
+    files = sorted((ROOT / room).rglob("*.py")) or [ROOT / f"{room}.py"]
+    for path in files:
+        assert rooms_that(path) <= ALLOWED[room] | {room}, path
+
+
+def test_nobody_imports_the_command_line():
+    for path in sorted(ROOT.rglob("*.py")):
+        inside = path.relative_to(ROOT).parts[0]
+        if inside not in ("cli", "__main__.py"):
+            assert "cli" not in rooms_that(path), path

@@ -126,7 +126,7 @@ def _why_it_stays(run: Run) -> Reason:
     """Both refusals in one sentence; the word for programs is that of the way back."""
     first, *rest = run.refusals
     text = "; ".join([first.text, *(f"ahead: {reason.text}" for reason in rest)])
-    hints = [reason.hint for reason in run.refusals if reason.hint]
+    hints = dict.fromkeys(reason.hint for reason in run.refusals if reason.hint)
     return Reason(first.code, text, "; or ".join(hints))
 
 

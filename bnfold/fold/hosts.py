@@ -182,10 +182,11 @@ class Host:
         assert affine.shift is not None
         scale, shift = affine.scale, affine.shift
         weight, bias = self._lazy()
-        self._set(
-            weight.times(scale, self._outputs(weight.shape)),
-            bias.mapped(lambda values: scale * values + shift),
-        )
+        scaled = weight.times(scale, self._outputs(weight.shape))
+        if affine.is_shiftless and not self.is_biased:
+            self._set(scaled, None)
+        else:
+            self._set(scaled, bias.mapped(lambda values: scale * values + shift))
 
     def absorb_input(self, affine: Affine) -> None:
         """Put an affine in front of this layer's input into its weights, as lazy blobs.
@@ -205,13 +206,10 @@ class Host:
             bias = bias.mapped(
                 lambda values: values + weight.weighted_sums(shift, inputs, outputs, channels)
             )
-        elif not self._biased:
-            self._set(scaled, None)
-            return
-        self._set(scaled, bias)
+        self._set(scaled, bias if self.is_biased or not affine.is_shiftless else None)
 
     @property
-    def _biased(self) -> bool:
+    def is_biased(self) -> bool:
         """Whether it has a bias so far, its own or a folded one."""
         return self.has_bias or (self.param, "bias_term") in self.layer.settings
 

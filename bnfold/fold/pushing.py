@@ -47,14 +47,14 @@ class Move:
             extend(self.affine, count, "what goes into it")
             self.target.touched = True
             return False
-        layer, key = self.target.layer, (self.target.param, "bias_term")
-        had = self.target.has_bias or key in layer.settings
+        host = self.target
         if context.has_weights:
-            absorb = self.target.absorb_input if self.at_input else self.target.absorb_output
+            absorb = host.absorb_input if self.at_input else host.absorb_output
             absorb(self.affine)
-        if not self.at_input or not self.affine.is_shiftless:
-            layer.settings[key] = True
-        return not had and key in layer.settings
+        if host.is_biased or self.affine.is_shiftless:
+            return False
+        host.layer.settings[host.param, "bias_term"] = True
+        return True
 
 
 def backward(
@@ -77,8 +77,9 @@ def backward(
     if refusal:
         return refusal
     producer = value.producer
-    if producer is None:
-        why = f"it reads '{value.name}', an input of the network, so no layer above can take it in"
+    if producer is None or not producer.bottoms:
+        what = "an input of the network" if producer is None else f"which {producer} provides"
+        why = f"it reads '{value.name}', {what}, so no layer above can take it in"
         return Reason(Code.NO_HOST, why)
     run = context.runs.get(producer)
     if run is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bnfold.graph.axes import axis_index
 from bnfold.graph.net import Layer
-from bnfold.graph.shape_rules import SOURCES
+from bnfold.graph.source_rules import SOURCES
 from bnfold.graph.windows import (
     DEPTHWISE_TYPES,
     convolution_windows,

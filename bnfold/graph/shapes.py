@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from bnfold.graph.axes import Shape
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.params import read_message
-from bnfold.graph.shape_rules import BY_TOP, RULES, SOURCES, Shapes
+from bnfold.graph.shape_rules import BY_TOP, RULES, Shapes
+from bnfold.graph.source_rules import SOURCES
 from bnfold.prototxt import PrototxtError
 
 
@@ -69,7 +70,7 @@ def _declared(net: Net) -> list[Shape | None]:
 def _tops(kind: str, layer: Layer, bottoms: Shapes) -> list[Shape | None]:
     try:
         if kind in SOURCES and not bottoms:
-            return SOURCES[kind](layer, bottoms)
+            return SOURCES[kind](layer)
         if kind in BY_TOP and bottoms:
             return BY_TOP[kind](layer, bottoms)
         if kind in RULES and bottoms:

@@ -1,0 +1,81 @@
+"""The shapes that layers without bottoms give: inputs, data and parameters.
+
+A rule gets a layer and returns the shapes of its tops, in order, as far as the prototxt tells.
+Rules raise PrototxtError for a parameter with a bad value. Sources: BVLC caffe,
+src/caffe/layers/*_layer.cpp, the file named after the type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bnfold.graph.axes import Shape
+from bnfold.graph.net import Layer
+from bnfold.graph.words import Words
+
+
+def _input(layer: Layer) -> list[Shape | None]:
+    """One shape for all tops or one for each (include/caffe/layers/input_layer.hpp)."""
+    shapes = [tuple(shape.dim) for shape in layer.param("input_param").shape]
+    return _dealt(shapes, len(layer.tops))
+
+
+def _parameter(layer: Layer) -> list[Shape | None]:
+    return _dealt(Words.of(layer, "parameter_param").shapes(), len(layer.tops))
+
+
+def _dummy_data(layer: Layer) -> list[Shape | None]:
+    words, tops = Words.of(layer, "dummy_data_param"), len(layer.tops)
+    if "shape" in words.names:
+        return _dealt(words.shapes(), tops)
+    axes = [words.integers(name) for name in ("num", "channels", "height", "width")]
+    columns = [values * tops if len(values) == 1 else values for values in axes]
+    if any(len(column) != tops for column in columns):
+        return [None] * tops
+    return [tuple(shape) for shape in zip(*columns, strict=True)]
+
+
+def _memory_data(layer: Layer) -> list[Shape | None]:
+    words = Words.of(layer, "memory_data_param")
+    batch = words.integer("batch_size")
+    return [(batch, *(words.integer(name) for name in ("channels", "height", "width"))), (batch,)]
+
+
+def _image_data(layer: Layer) -> list[Shape | None]:
+    """Layers that read images: four axes; the label's shape is unknown.
+
+    Several `mean_value`s are one for each channel. A crop is square; SSD's `resize_param` has a
+    height and a width that hold for all images with `resize_mode: WARP`. Sources: BVLC caffe and
+    weiliu89/caffe, src/caffe/data_transformer.cpp.
+    """
+    name = {"Data": "data_param", "AnnotatedData": "data_param", "ImageData": "image_data_param"}
+    batch = Words.of(layer, name.get(layer.type, "dense_image_data_param")).integer("batch_size")
+    param = layer.param("transform_param")
+    channels = len(param.mean_value) if len(param.mean_value) > 1 else None
+    height = width = param.crop_size or None
+    resize = Words.of(layer, "transform_param").inner("resize_param")
+    if height is None and resize.names >= {"height", "width"} and _is_warp(resize):
+        height, width = resize.integer("height"), resize.integer("width")
+    return [(batch, channels, height, width)]
+
+
+def _is_warp(resize: Words) -> bool:
+    modes = ("WARP", "FIT_SMALL_SIZE", "FIT_LARGE_SIZE_AND_PAD")
+    # Its enum counts from 1; `prob` below 1 leaves some images as they are.
+    mode = resize.choice("resize_mode", ("", *modes)) if "resize_mode" in resize.names else "WARP"
+    return mode == "WARP" and resize.number("prob", 1.0) == 1.0
+
+
+def _dealt(shapes: Sequence[Shape | None], tops: int) -> list[Shape | None]:
+    if len(shapes) == 1:
+        return list(shapes) * tops
+    return list(shapes) if len(shapes) == tops else [None] * tops
+
+
+SOURCES: dict[str, Callable[[Layer], list[Shape | None]]] = {
+    **dict.fromkeys(("AnnotatedData", "Data", "DenseImageData", "ImageData"), _image_data),
+    "DummyData": _dummy_data,
+    "Input": _input,
+    "MemoryData": _memory_data,
+    "Parameter": _parameter,
+}

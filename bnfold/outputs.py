@@ -87,7 +87,11 @@ class Outputs:
 
     @contextlib.contextmanager
     def open(self, target: Path) -> Iterator[int]:
-        """Open a new file beside `target`, as a file descriptor; it is synced when closed.
+        """Open a new file beside `target`, as a file descriptor.
+
+        If it will replace a file it is synced when closed, so that a power cut leaves the old file
+        or the new one. A new file is not, as with `cp`: what a power cut could take can be made
+        again, and waiting for the disk takes 0.17 s of 0.6 for 550 MB, seconds on a slow disk.
 
         Raises:
             OSError: the folder cannot be written to, or the disk is full.
@@ -99,7 +103,8 @@ class Outputs:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 yield descriptor
-                os.fsync(descriptor)
+                if os.path.lexists(target):
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -128,7 +133,7 @@ class Outputs:
         for _, old in done:
             if old is not None:
                 old.unlink(missing_ok=True)
-        for folder in {target.parent for target, _ in done}:
+        for folder in {target.parent for target, old in done if old is not None}:
             _sync_folder(folder)
 
 

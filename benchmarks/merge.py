@@ -7,8 +7,8 @@ Two networks are generated in a temporary folder: ResNet-50 (100 MB) and VGG16 w
 normalisation (550 MB, most of it in three inner products). Then, with a warm cache:
 
 - merge: the wall time of the whole command, over that of `cp` of the weights plus a bare Python
-  start that imports numpy and protobuf. With `--force`, over files that are there, bnfold waits
-  until the new ones are on the disk; that is compared with `cp` over a file and `sync` of it;
+  start that imports numpy and protobuf. bnfold waits until its output is on the disk and `cp`
+  does not, so the ratio to `cp` and `sync` of the file stands beside it;
 - memory: the largest resident size of the command, mapped pages included;
 - `bnfold --version`, over a bare Python start that imports click;
 - `bnfold inspect` of the ResNet-50 prototxt alone, in seconds.
@@ -97,44 +97,41 @@ class Bench:
     def merge(self, title: str, model: Path, weights: Path) -> None:
         """Print time and memory of a merge, against copies of the weights."""
         copy, merged = self.folder / "copy", self.folder / "merged"
-        merged_model = self.folder / "merged.prototxt"
-        cp, sync = ["cp", str(weights), str(copy)], ["sync", str(copy)]
+        outputs = [copy, merged, self.folder / "merged.prototxt"]
         command = [self.bnfold, "merge", "--model", str(model), "--weights", str(weights)]
-        command += ["--output-model", str(merged_model), "--output-weights", str(merged)]
+        command += ["--output-model", str(outputs[2]), "--output-weights", str(merged)]
+        cp, sync = ["cp", str(weights), str(copy)], ["sync", str(copy)]
+
+        def clean() -> None:
+            # A file that is gone is not written to the disk while the next command is timed.
+            for path in outputs:
+                path.unlink(missing_ok=True)
 
         def copy_and_sync() -> Run:
-            seconds = self.run(cp).seconds + self.run(sync).seconds
-            copy.unlink()
-            return Run(seconds, 0)
-
-        def merge_again() -> Run:
-            run = self.run([*command, "--force"])
-            # A file that is gone is not written to the disk while the next command is timed.
-            merged.unlink()
-            merged_model.unlink()
-            return run
+            return Run(self.run(cp).seconds + self.run(sync).seconds, 0)
 
         runs = in_turns(
             ROUNDS,
             {
                 "start": lambda: self.run(BOTH_LIBRARIES),
                 "cp": lambda: self.run(cp),
-                "cp, sync": copy_and_sync,
                 "merge": lambda: self.run(command),
-                "merge --force": merge_again,
+                "synced": copy_and_sync,
             },
+            clean,
         )
         size = f"{weights.stat().st_size / MB:.0f} MB"
-        start = median_seconds(runs["start"])
-        for what, other, target in (("merge", "cp", "<= 2"), ("merge --force", "cp, sync", "")):
+        middle = {name: median(run.seconds for run in each) for name, each in runs.items()}
+        behind = f"{middle['merge']:.2f} s, cp {{:.2f}} s, Python start {middle['start']:.2f} s"
+        for what, name, target in (("cp", "cp", "<= 2"), ("cp and sync", "synced", "")):
             ratio = median(
-                merge.seconds / (copied.seconds + bare.seconds)
-                for merge, copied, bare in zip(runs[what], runs[other], runs["start"], strict=True)
+                merge.seconds / (copied.seconds + start.seconds)
+                for merge, copied, start in zip(
+                    runs["merge"], runs[name], runs["start"], strict=True
+                )
             )
-            seconds, baseline = median_seconds(runs[what]), median_seconds(runs[other])
-            behind = f"{seconds:.2f} s; {other} {baseline:.2f} s, Python start {start:.2f} s"
-            row(f"{title} ({size}) {what}", f"{ratio:.2f}", target, behind)
-        memory = max(run.memory for run in (*runs["merge"], *runs["merge --force"]))
+            row(f"{title} ({size}) to {what}", f"{ratio:.2f}", target, behind.format(middle[name]))
+        memory = max(run.memory for run in runs["merge"])
         row(f"{title} ({size}) memory", f"{memory / MB:.0f} MB", "<= 150 MB", "largest of all runs")
 
     def inspect(self, title: str, model: Path) -> None:
@@ -173,12 +170,17 @@ class Bench:
         return Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
-def in_turns(rounds: int, sides: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """Run each of `sides` once a round, after one round that is not counted."""
+def in_turns(
+    rounds: int,
+    sides: Mapping[str, Callable[[], Run]],
+    clean: Callable[[], None] = lambda: None,
+) -> dict[str, list[Run]]:
+    """Run each of `sides` once a round, after one round that is not counted; clean after each."""
     runs: dict[str, list[Run]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, side in sides.items():
             run = side()
+            clean()
             if number:
                 runs[name].append(run)
     return runs

@@ -126,7 +126,9 @@ def one_error(
         for file in files:
             if file.error is not None:
                 raise file.error from None
-        words = str(error.args[0] if error.args else error).split("\n")[0] or type(error).__name__
+        # A KeyError puts its message in quotation marks.
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        words = text.split("\n")[0] or type(error).__name__
         raise problem(path, f"HDF5 says: {words}", layer=layer, do=do) from None
     for file in files:
         if file.error is not None:

@@ -50,7 +50,8 @@ class Hdf5Weights(Weights):
     h5py: the library.
     file: the file.
     root: the h5py.File.
-    diff: the groups of gradients.
+    tops: the h5py.Groups of /data and, if there is one, /diff, by these names.
+    diff: the layers' groups of gradients.
     """
 
     records: tuple[Hdf5Record, ...]
@@ -62,6 +63,7 @@ class Hdf5Weights(Weights):
         self.path = file.path
         self.name = ""
         self.duplicates = ()
+        self.tops: dict[str, Any] = {}
         handle = DescriptorFile(file.fd)
         with contextlib.ExitStack() as undo:
             with one_error(file.path, handle):
@@ -111,6 +113,7 @@ class Hdf5Weights(Weights):
     def _tree(self, key: str) -> list[Node]:
         group: Any = self.root.get(key) if key in self.root else None
         if isinstance(group, self.h5py.Group):
+            self.tops[key] = group
             return read_tree(self.h5py, self.path, group)
         if key == "diff":
             return []

@@ -36,7 +36,9 @@ class DescriptorFile(io.RawIOBase):
     HDF5 then sees the very file that was opened, whatever its path leads to by now, and locks
     nothing.
 
-    error: the first OSError, which HDF5 turns into something less telling or swallows.
+    error: the first OSError. One in reading is raised, and HDF5 turns it into something less
+        telling. One in writing is only kept: HDF5 tries to write again when the file is closed, and
+        ends the process if that fails.
     """
 
     def __init__(self, fd: int) -> None:
@@ -85,19 +87,19 @@ class DescriptorFile(io.RawIOBase):
         return len(view)
 
     def write(self, data: Any) -> int:
-        """Write all of `data`."""
+        """Write all of `data`, or keep the error."""
         view = memoryview(data).cast("B")
         done = 0
-        with self._noted():
+        with contextlib.suppress(OSError), self._noted():
             while done < len(view):
                 done += os.pwrite(self._fd, view[done:], self._at + done)
-        self._at += done
-        return done
+        self._at += len(view)
+        return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Make the file end at `size`, or at the position."""
+        """Make the file end at `size`, or at the position, or keep the error."""
         size = self._at if size is None else size
-        with self._noted():
+        with contextlib.suppress(OSError), self._noted():
             os.ftruncate(self._fd, size)
         return size
 
@@ -126,6 +128,8 @@ def one_error(
         for file in files:
             if file.error is not None:
                 raise file.error from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, by way of DescriptorFile; HDF5's own have no number
         # A KeyError puts its message in quotation marks.
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
         words = text.split("\n")[0] or type(error).__name__

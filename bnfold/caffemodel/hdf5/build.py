@@ -24,17 +24,21 @@ class Builder:
     without times, so that the same request gives the same bytes.
     """
 
-    def __init__(self, h5py: Any, path: str, old: Any, fd: int) -> None:
-        """Make a file from the h5py.File `old`, which is at `path`. Raises as the methods do."""
+    def __init__(self, h5py: Any, path: str, old: Any, source: DescriptorFile, fd: int) -> None:
+        """Make a file from the h5py.File `old`, which is at `path` and read by `source`.
+
+        Within `layer_errors`, the methods raise CaffemodelError for damage and OSError from the
+        disk; this does so by itself.
+        """
         self._h5py, self._path, self._old = h5py, path, old
-        self._handle = DescriptorFile(fd)
+        self._source, self._handle = source, DescriptorFile(fd)
         self._copied: dict[tuple[int, int], bytes] = {}
         with self.layer_errors(None):
             self._file = h5py.File(self._handle, "w", libver=("earliest", "latest"))
 
     def layer_errors(self, layer: str | None) -> AbstractContextManager[None]:
-        """Turn what HDF5 raises into OSError (writing) or CaffemodelError about `layer`."""
-        return one_error(self._path, self._handle, layer=layer, do=_FAILED)
+        """Turn what HDF5 raises into OSError or CaffemodelError about `layer`."""
+        return one_error(self._path, self._source, self._handle, layer=layer, do=_FAILED)
 
     def group(self, name: str, old: Any, top: Any = None) -> Any:
         """Return the new group `name` below `top`, with the attributes of the group `old`."""

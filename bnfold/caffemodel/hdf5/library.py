@@ -36,9 +36,9 @@ class DescriptorFile(io.RawIOBase):
     HDF5 then sees the very file that was opened, whatever its path leads to by now, and locks
     nothing.
 
-    error: the first OSError. One in reading is raised, and HDF5 turns it into something less
-        telling. One in writing is only kept: HDF5 tries to write again when the file is closed, and
-        ends the process if that fails.
+    error: the first OSError, which is kept and not raised: where reading or writing fails in the
+        midst of a copy, or writing fails when the file is closed, HDF5 has been seen to end the
+        process. It is given zeros to read instead, and `one_error` raises this.
     """
 
     def __init__(self, fd: int) -> None:
@@ -76,7 +76,7 @@ class DescriptorFile(io.RawIOBase):
         """Fill `buffer`; what lies behind the end of the file reads as zeros, as HDF5 has it."""
         view = memoryview(buffer).cast("B")
         done = 0
-        with self._noted():
+        with self._kept():
             while done < len(view):
                 count = os.preadv(self._fd, [view[done:]], self._at + done)
                 if not count:
@@ -87,29 +87,28 @@ class DescriptorFile(io.RawIOBase):
         return len(view)
 
     def write(self, data: Any) -> int:
-        """Write all of `data`, or keep the error."""
+        """Write all of `data`."""
         view = memoryview(data).cast("B")
         done = 0
-        with contextlib.suppress(OSError), self._noted():
+        with self._kept():
             while done < len(view):
                 done += os.pwrite(self._fd, view[done:], self._at + done)
         self._at += len(view)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Make the file end at `size`, or at the position, or keep the error."""
+        """Make the file end at `size`, or at the position."""
         size = self._at if size is None else size
-        with contextlib.suppress(OSError), self._noted():
+        with self._kept():
             os.ftruncate(self._fd, size)
         return size
 
     @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _kept(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             self.error = self.error or error
-            raise
 
 
 @contextlib.contextmanager
@@ -122,14 +121,12 @@ def one_error(
     """
     try:
         yield
-    except CaffemodelError:
-        raise
     except _RAISED as error:
         for file in files:
             if file.error is not None:
                 raise file.error from None
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's, by way of DescriptorFile; HDF5's own have no number
+        if isinstance(error, CaffemodelError):
+            raise
         # A KeyError puts its message in quotation marks.
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
         words = text.split("\n")[0] or type(error).__name__

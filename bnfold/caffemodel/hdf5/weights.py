@@ -49,7 +49,7 @@ class Hdf5Weights(Weights):
 
     h5py: the library.
     file: the file.
-    root: the h5py.File.
+    handle, root: what h5py reads the file by, and the h5py.File.
     tops: the h5py.Groups of /data and, if there is one, /diff, by these names.
     diff: the layers' groups of gradients.
     """
@@ -64,12 +64,12 @@ class Hdf5Weights(Weights):
         self.name = ""
         self.duplicates = ()
         self.tops: dict[str, Any] = {}
-        handle = DescriptorFile(file.fd)
+        self.handle = DescriptorFile(file.fd)
         with contextlib.ExitStack() as undo:
-            with one_error(file.path, handle):
-                self.root = self.h5py.File(handle, "r")
+            with one_error(file.path, self.handle):
+                self.root = self.h5py.File(self.handle, "r")
             undo.callback(self._close_root)
-            with one_error(file.path, handle):
+            with one_error(file.path, self.handle):
                 self.records = tuple(self._record(node) for node in self._tree("data"))
                 self.diff = self._tree("diff")
             if not self.records:
@@ -125,11 +125,13 @@ class Hdf5Weights(Weights):
 
     def _record(self, node: Node) -> Hdf5Record:
         blobs: list[Blob] = []
-        with one_error(self.path, layer=node.name):
+        with one_error(self.path, self.handle, layer=node.name):
             for index in range(max(node.datasets, default=-1) + 1):
                 dataset = node.datasets.get(index)
                 if dataset is None:
                     blobs.append(SharedBlob(self.path, node.name, index))
                 else:
-                    blobs.append(Hdf5Blob(self.h5py, self.file, dataset, node.name, index))
+                    blobs.append(
+                        Hdf5Blob(self.h5py, self.file, self.handle, dataset, node.name, index)
+                    )
         return Hdf5Record(node, tuple(blobs))

@@ -185,7 +185,7 @@ def _is_empty_file(fd: int) -> bool:
 def _build(weights: Hdf5Weights, fd: int, data: list[Place], diff: list[Place]) -> None:
     """Write the file into the empty file `fd`, whose position is at its end then."""
     rooms: list[tuple[int, Values]] = []
-    with Builder(weights.h5py, weights.path, weights.root, fd) as builder:
+    with Builder(weights.h5py, weights.path, weights.root, weights.handle, fd) as builder:
         for (key, old), places in zip(weights.tops.items(), (data, diff), strict=False):
             with builder.layer_errors(None):
                 top = builder.group(key, old)

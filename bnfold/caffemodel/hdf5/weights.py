@@ -55,6 +55,7 @@ class Hdf5Weights(Weights):
     """
 
     records: tuple[Hdf5Record, ...]
+    is_hdf5 = True
 
     def __init__(self, file: WeightsFile) -> None:
         """Index `file`, which this object then owns. Raises CaffemodelError: see `open_weights`."""

@@ -74,5 +74,5 @@ def test_random_networks_keep_their_function(net, pycaffe):
     with tempfile.TemporaryDirectory() as folder:
         merged = merge_model(Path(folder), net)
         affine = net.text.count('type: "BatchNorm"') + net.text.count('type: "Scale"')
-        assert len(merged.folded) + len(merged.reasons) == affine
+        assert len(merged.fates) == affine
         assert_same_function(pycaffe, merged, tolerance=1e-4)

@@ -155,9 +155,7 @@ class OpenCVSession(Closing):
         _, ticks = self._net.getPerfProfile()
         seconds = np.asarray(ticks, np.float64).ravel() / self._cv2.getTickFrequency()
         measured = dict(zip(self._net.getLayerNames(), map(float, seconds), strict=False))
-        return {
-            layer.name: measured.get(self._known_as[layer.name], 0.0) for layer in self.layers
-        }
+        return {layer.name: measured.get(self._known_as[layer.name], 0.0) for layer in self.layers}
 
     def peak_memory(self) -> int | None:
         """The peak of this whole process: see Session."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge
-    from bnfold.errors import BnfoldError
+    from bnfold.errors import BnfoldError, CheckFailedError
     from bnfold.fold import Code, EngineChange, Folded, Kept, Plan, Reason
     from bnfold.graph import Phase
     from bnfold.report import Counts, Report
@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BnfoldError": "bnfold.errors",
+    "CheckFailedError": "bnfold.errors",
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
     "EngineChange": "bnfold.fold",
@@ -30,6 +31,7 @@ _HOMES = {
 
 __all__ = [
     "BnfoldError",
+    "CheckFailedError",
     "Code",
     "Counts",
     "EngineChange",

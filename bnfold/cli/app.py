@@ -17,8 +17,9 @@ import click
 from bnfold import __version__
 from bnfold.cli.inspect import inspect
 from bnfold.cli.merge import merge
-from bnfold.errors import BnfoldError
+from bnfold.errors import BnfoldError, CheckFailedError
 
+CHECK_FAILED = 1
 BAD_INPUT = 2
 
 
@@ -63,6 +64,8 @@ def _run() -> int:
         return _fail(f"{error.format_message()}{hint}")
     except click.ClickException as error:
         return _fail(error.format_message())
+    except CheckFailedError as error:
+        return _fail(str(error), CHECK_FAILED)
     except BnfoldError as error:
         return _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
@@ -74,9 +77,9 @@ def _run() -> int:
     return result if isinstance(result, int) else 0
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = BAD_INPUT) -> int:
     click.echo(f"bnfold: {' '.join(message.splitlines())}", err=True)
-    return BAD_INPUT
+    return code
 
 
 def _prepare_streams() -> None:

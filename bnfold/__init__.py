@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge
+    from bnfold.checks.bench import bench
+    from bnfold.checks.bench_report import BenchReport
     from bnfold.errors import BnfoldError, CheckFailedError
     from bnfold.fold import Code, EngineChange, Folded, Kept, Plan, Reason
     from bnfold.graph import Phase
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BenchReport": "bnfold.checks.bench_report",
     "BnfoldError": "bnfold.errors",
     "CheckFailedError": "bnfold.errors",
     "Code": "bnfold.fold",
@@ -25,11 +28,13 @@ _HOMES = {
     "Plan": "bnfold.fold",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
+    "bench": "bnfold.checks.bench",
     "inspect": "bnfold.api",
     "merge": "bnfold.api",
 }
 
 __all__ = [
+    "BenchReport",
     "BnfoldError",
     "CheckFailedError",
     "Code",
@@ -42,6 +47,7 @@ __all__ = [
     "Reason",
     "Report",
     "__version__",
+    "bench",
     "inspect",
     "merge",
 ]

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge
+    from bnfold.checks.accuracy import accuracy
+    from bnfold.checks.accuracy_report import AccuracyReport, Answer, Changed, Metric
     from bnfold.checks.bench import bench
     from bnfold.checks.bench_report import BenchReport
+    from bnfold.checks.preprocess import PreprocessOptions
     from bnfold.errors import BnfoldError, CheckFailedError
     from bnfold.fold import Code, EngineChange, Folded, Kept, Plan, Reason
     from bnfold.graph import Phase
@@ -16,37 +19,49 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AccuracyReport": "bnfold.checks.accuracy_report",
+    "Answer": "bnfold.checks.accuracy_report",
     "BenchReport": "bnfold.checks.bench_report",
     "BnfoldError": "bnfold.errors",
+    "Changed": "bnfold.checks.accuracy_report",
     "CheckFailedError": "bnfold.errors",
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
     "EngineChange": "bnfold.fold",
     "Folded": "bnfold.fold",
     "Kept": "bnfold.fold",
+    "Metric": "bnfold.checks.accuracy_report",
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
+    "PreprocessOptions": "bnfold.checks.preprocess",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
+    "accuracy": "bnfold.checks.accuracy",
     "bench": "bnfold.checks.bench",
     "inspect": "bnfold.api",
     "merge": "bnfold.api",
 }
 
 __all__ = [
+    "AccuracyReport",
+    "Answer",
     "BenchReport",
     "BnfoldError",
+    "Changed",
     "CheckFailedError",
     "Code",
     "Counts",
     "EngineChange",
     "Folded",
     "Kept",
+    "Metric",
     "Phase",
     "Plan",
+    "PreprocessOptions",
     "Reason",
     "Report",
     "__version__",
+    "accuracy",
     "bench",
     "inspect",
     "merge",

@@ -25,11 +25,13 @@ class Sample:
         name: its path as the list has it, or relative to the folder, or its key in the LMDB.
         label: its class; None where the set tells none.
         read: reads it as so many channels; raises BadImageError.
+        annotation: the XML file that a list names for it, as SSD's lists do; else None.
     """
 
     name: str
     label: int | None
     read: Callable[[int], Pixels]
+    annotation: Path | None = None
 
 
 class Source(Protocol):
@@ -55,7 +57,8 @@ def open_images(path: PathLike, root: PathLike | None = None, *, labelled: bool 
         path: a list file, a folder, or an LMDB (a folder with a data.mdb, or such a file).
         root: where the paths of a list start; by default in the list's own folder.
         labelled: whether every image needs a label. If not, a folder may hold images as they
-            come, and the lines of a list may be paths alone.
+            come, and the lines of a list may be paths alone, or paths of an image and of its
+            annotation (.xml).
 
     Raises:
         BnfoldError: there is no such thing, it holds no images, a line or a folder is not of the
@@ -97,7 +100,7 @@ class ListSource:
         self._count = 0
         self.top_label: tuple[int, str] | None = None
         # Once through now: a bad line should not end a run that is hours old.
-        for number, _, label in self._lines():
+        for number, _, label, _ in self._lines():
             self._count += 1
             if label is not None and (self.top_label is None or label > self.top_label[0]):
                 self.top_label = (label, f"{path}:{number}")
@@ -106,10 +109,11 @@ class ListSource:
         return self._count
 
     def __iter__(self) -> Iterator[Sample]:
-        for _, name, label in self._lines():
-            yield Sample(name, label, _file_reader(self._root / name))
+        for _, name, label, annotation in self._lines():
+            place = None if annotation is None else self._root / annotation
+            yield Sample(name, label, _file_reader(self._root / name), place)
 
-    def _lines(self) -> Iterator[tuple[int, str, int | None]]:
+    def _lines(self) -> Iterator[tuple[int, str, int | None, str | None]]:
         # Only \n and \r\n end a line: a name may hold whatever else Python takes for an end.
         encoding: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
         with self.path.open(newline="\n", **encoding) as lines:
@@ -117,14 +121,16 @@ class ListSource:
                 if text := line.strip(" \t\r\n"):
                     yield (number, *self._split(text, number))
 
-    def _split(self, text: str, number: int) -> tuple[str, int | None]:
+    def _split(self, text: str, number: int) -> tuple[str, int | None, str | None]:
         if "\0" in text:
             raise BnfoldError(f"{self.path}:{number}: not a line of text; give a list of images")
         name, _, last = text.replace("\t", " ").rpartition(" ")
         if name and last.isascii() and last.isdecimal() and len(last) < 10:
-            return text[: len(name)].rstrip(" \t"), int(last)
+            return text[: len(name)].rstrip(" \t"), int(last), None
+        if not self._labelled and name and last.lower().endswith(".xml"):
+            return text[: len(name)].rstrip(" \t"), None, last
         if not self._labelled:
-            return text, None
+            return text, None, None
         shown = text if len(text) <= 60 else text[:60] + "..."
         raise BnfoldError(
             f"{self.path}:{number}: '{shown}' does not end in a label; write `path label`, with "

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from bnfold import __version__
+from bnfold.cli.accuracy import accuracy
 from bnfold.cli.bench import bench
 from bnfold.cli.inspect import inspect
 from bnfold.cli.merge import merge
@@ -47,6 +48,7 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(merge)
 cli.add_command(inspect)
+cli.add_command(accuracy)
 cli.add_command(bench)
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sys
 from itertools import groupby
+from typing import Any, Protocol
 
 import click
 
 from bnfold.report import Report
 
 
-def json_bytes(report: Report) -> bytes:
+class Reported(Protocol):
+    """A report of any command."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as one JSON object."""
+        ...
+
+
+def json_bytes(report: Reported) -> bytes:
     """The JSON document of a report."""
     import json
 

@@ -100,12 +100,14 @@ def peak_of(
 def main() -> None:
     """Measure what the argument describes."""
     task = json.loads(sys.argv[1])
+    pair = Path(task["model"]), Path(task["weights"])
+    feeds = noise(*pair, task["shapes"])
     options = {"threads": task["threads"], "caffe_root": task["caffe_root"]}
     with (
         open_runtime(task["runtime"], **options) as runtime,
-        load(runtime, Path(task["model"]), Path(task["weights"]), task["fusion"]) as session,
+        load(runtime, *pair, task["fusion"]) as session,
     ):
-        session.feed(noise(task["shapes"]))
+        session.feed(feeds)
         for _ in range(_PASSES):
             session.forward()
         found = session.peak_memory()

@@ -109,7 +109,7 @@ def compare(
     Raises:
         EngineError: the engine fails on one of them.
     """
-    feeds = noise(setting.shapes)
+    feeds = noise(*pairs[0], setting.shapes)
     with (
         load(runtime, *pairs[0], setting.fusion) as original,
         load(runtime, *pairs[1], setting.fusion) as folded,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bnfold.caffemodel import open_weights
 from bnfold.checks.bench_report import BenchReport, Comparison, Side
+from bnfold.checks.noise import noise
 from bnfold.checks.peak import peak_of
 from bnfold.checks.rounds import (
     SECONDS,
@@ -88,13 +89,14 @@ def bench(
         with pick(runtime, pairs, threads=threads, caffe_root=caffe_root) as picked:
             first, second = picked.sessions
             shapes = input_shapes(first, second, (original[0], folded[0]), batch)
+            feeds = noise(*original, shapes)
             removed = removed_layers(first, second)
             # They may be as large as memory allows two to be; each setting loads its own.
             first.close()
             second.close()
             engine = picked.runtime
             settings = [
-                Setting(fusion, shapes, seconds, repeats)
+                Setting(fusion, feeds, seconds, repeats)
                 for fusion in ((False, True) if engine.has_fusion else (None,))
             ]
             measured = job.run(engine, settings)
@@ -150,7 +152,7 @@ class _Job(NamedTuple):
         return peak_of(
             engine,
             *pair,
-            shapes=setting.shapes,
+            feeds=setting.feeds,
             fusion=setting.fusion,
             threads=self.threads,
             caffe_root=None if self.caffe_root is None else os.fspath(self.caffe_root),

@@ -1,6 +1,6 @@
 """The memory that one network takes, in a process that runs nothing else.
 
-    python -m bnfold.checks.peak '{"runtime": "opencv", "model": ...}'
+    python -m bnfold.checks.peak '{"runtime": "opencv", "model": ...}' feeds.npz
 
 prints the peak resident bytes, or `null` where the system does not tell.
 """
@@ -11,13 +11,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bnfold.checks.noise import noise
+import numpy as np
+
 from bnfold.errors import BnfoldError
 from bnfold.runtimes import Runtime, Session, open_runtime
-from bnfold.runtimes.protocol import Shape
+from bnfold.runtimes.protocol import Array
 
 _PASSES = 2
 
@@ -44,7 +46,7 @@ def peak_of(
     model: Path,
     weights: Path,
     *,
-    shapes: Mapping[str, Shape],
+    feeds: Mapping[str, Array],
     fusion: bool | None,
     threads: int | None,
     caffe_root: str | None,
@@ -55,7 +57,7 @@ def peak_of(
         runtime: the engine's name.
         model: the prototxt.
         weights: the caffemodel.
-        shapes: the shape of each input.
+        feeds: its inputs.
         fusion: as for `load`.
         threads: how many threads the engine may use; None for its own default.
         caffe_root: Caffe's folder; None for whatever `import caffe` finds.
@@ -71,21 +73,25 @@ def peak_of(
         "runtime": runtime,
         "model": str(model),
         "weights": str(weights),
-        "shapes": shapes,
+        "inputs": list(feeds),
         "fusion": fusion,
         "threads": threads,
         "caffe_root": caffe_root,
     }
     # The process shall import what this one does, wherever that came from.
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    done = subprocess.run(
-        [sys.executable, "-m", "bnfold.checks.peak", json.dumps(task)],
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="bnfold-") as folder:
+        # Making suitable inputs takes memory, which is not the network's.
+        arrays = Path(folder) / "feeds.npz"
+        np.savez(arrays, *feeds.values())
+        done = subprocess.run(
+            [sys.executable, "-m", "bnfold.checks.peak", json.dumps(task), str(arrays)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         words = [line for line in done.stderr.splitlines() if line.strip()]
         last = words[-1].strip() if words else f"it ended with status {done.returncode}"
@@ -98,10 +104,11 @@ def peak_of(
 
 
 def main() -> None:
-    """Measure what the argument describes."""
+    """Measure what the first argument describes, on the arrays in the file that is the second."""
     task = json.loads(sys.argv[1])
+    with np.load(sys.argv[2]) as arrays:
+        feeds = {name: arrays[f"arr_{i}"] for i, name in enumerate(task["inputs"])}
     pair = Path(task["model"]), Path(task["weights"])
-    feeds = noise(*pair, task["shapes"])
     options = {"threads": task["threads"], "caffe_root": task["caffe_root"]}
     with (
         open_runtime(task["runtime"], **options) as runtime,

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bnfold.checks.noise import SEED, noise
+from bnfold.checks.noise import SEED
 from bnfold.checks.peak import load
 from bnfold.errors import BnfoldError
 from bnfold.runtimes import Runtime, Session
-from bnfold.runtimes.protocol import Shape
+from bnfold.runtimes.protocol import Array, Shape
 
 SECONDS = 5.0
 """How long two networks are compared, unless said otherwise."""
@@ -40,13 +40,13 @@ class Setting(NamedTuple):
 
     Attributes:
         fusion: whether the engine may merge layers on its own; None for one that cannot.
-        shapes: the shape of each input.
+        feeds: what both are fed.
         seconds: how long to compare; at least MIN_ROUNDS rounds are made.
         repeats: make exactly so many rounds instead.
     """
 
     fusion: bool | None
-    shapes: Mapping[str, Shape]
+    feeds: Mapping[str, Array]
     seconds: float = SECONDS
     repeats: int | None = None
 
@@ -109,13 +109,12 @@ def compare(
     Raises:
         EngineError: the engine fails on one of them.
     """
-    feeds = noise(*pairs[0], setting.shapes)
     with (
         load(runtime, *pairs[0], setting.fusion) as original,
         load(runtime, *pairs[1], setting.fusion) as folded,
     ):
         for session in (original, folded):
-            session.feed(feeds)
+            session.feed(setting.feeds)
         _warm_up(original, folded)
         rounds = Rounds(removed_layers(original, folded))
         turns = [

@@ -90,7 +90,7 @@ def _lines(report: BenchReport) -> list[str]:
             f"{_time(folded.seconds)} [{_quartiles(folded.seconds)}], ratio "
             f"{found.ratio.median:.3f} [{_interval(found.ratio)}], limit {_limit(found)}, memory "
             f"{_memory(original.peak_memory)} -> {_memory(folded.peak_memory)}, "
-            f"{found.ratio.count} rounds: {_verdict(found)}"
+            f"{found.ratio.count} rounds: {_verdict(found, report)}"
         )
     return lines
 
@@ -120,7 +120,9 @@ def _show_table(report: BenchReport) -> None:
     console.print(table)
     console.print()
     for found in report.comparisons:
-        console.print(escape(f"{_setting(found)}, {found.ratio.count} rounds: {_verdict(found)}"))
+        console.print(
+            escape(f"{_setting(found)}, {found.ratio.count} rounds: {_verdict(found, report)}")
+        )
 
 
 def _where(report: BenchReport) -> str:
@@ -135,7 +137,7 @@ def _setting(found: Comparison) -> str:
     return {None: "time", False: "fusion off", True: "fusion on"}[found.fusion]
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(found: Comparison, report: BenchReport) -> str:
     """What the ratio says, and what the engine had done by itself."""
     ratio = found.ratio
     if ratio.interval.high < 1:
@@ -145,7 +147,8 @@ def _verdict(found: Comparison) -> str:
     else:
         words = "no difference that stands out of the noise"
     if found.fusion and found.merged_by_engine:
-        words += f"; the engine itself had merged {found.merged_by_engine} of the removed layers"
+        merged = f"{found.merged_by_engine} of the {len(report.removed)} removed layers"
+        words += f"; the engine itself had merged {merged}"
     return words
 
 

@@ -47,7 +47,7 @@ def test_report_in_a_pipe_is_plain_lines(run, options):
             rf"limit {NUMBER}, memory \S+( MB)? -> \S+( MB)?, 6 rounds: ",
             line,
         ), line
-    assert on.endswith("; the engine itself had merged 2 of the removed layers")
+    assert on.endswith("; the engine itself had merged 2 of the 2 removed layers")
 
 
 def test_json(run, options, tmp_path):

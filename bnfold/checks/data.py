@@ -214,26 +214,30 @@ class LmdbSource:
                 "pip install 'bnfold[lmdb]'"
             ) from None
         self.path = path
+        self._lmdb: Any = lmdb
         try:
-            # Without a lock file: the set may lie where nobody may write.
-            self._store = lmdb.open(
-                str(path), readonly=True, lock=False, subdir=path.is_dir(), create=False
-            )
-            self._count = int(self._store.stat()["entries"])
+            with self._open() as store:
+                self._count = int(store.stat()["entries"])
         except lmdb.Error as error:
             raise BnfoldError(f"{path}: not an LMDB that can be read ({error})") from None
-        self._error = lmdb.Error
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Sample]:
         try:
-            with self._store.begin() as transaction:
+            with self._open() as store, store.begin() as transaction:
                 for key, value in transaction.cursor():
                     yield self._sample(bytes(key).decode("utf-8", "backslashreplace"), bytes(value))
-        except self._error as error:
+        except self._lmdb.Error as error:
             raise BnfoldError(f"{self.path}: cannot be read on ({error})") from None
+
+    def _open(self) -> Any:
+        # Only while it is read: LMDB cannot be opened twice in one process. And without a lock
+        # file: the set may lie where nobody may write.
+        return self._lmdb.open(
+            str(self.path), readonly=True, lock=False, subdir=self.path.is_dir(), create=False
+        )
 
     def _sample(self, key: str, value: bytes) -> Sample:
         from google.protobuf.message import DecodeError

@@ -187,8 +187,8 @@ def _bar(stack: ExitStack) -> Callable[[int, int], None] | None:
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.1f} images/s")
+            speed = task.completed / task.elapsed if task.elapsed else 0
+            return Text(f"{speed:.1f} images/s")
 
     bar = Progress(
         TextColumn("{task.description}"),

@@ -79,10 +79,12 @@ class Rounds:
         are taken from the profiled pass, whose stop watch costs every layer a little: for
         layers of microseconds that is much, and a pass without it would not compare.
         """
-        return [
-            1 - sum(profile[name] for name in self.removed) / sum(profile.values())
-            for profile in self.profiles
-        ]
+        found = []
+        for profile in self.profiles:
+            whole = sum(profile.values())
+            removed = sum(profile[name] for name in self.removed)
+            found.append(1 - removed / whole if whole else 1.0)
+        return found
 
     @property
     def merged(self) -> int | None:

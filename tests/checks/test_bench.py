@@ -113,6 +113,7 @@ def test_limit_by_hand():
     assert found.merged == 0
     assert Rounds(CHAIN, [8.0], [8.0], [{"c": 8.0, "b": 0.0, "s": 0.0}]).merged == 2
     assert Rounds(CHAIN, [8.0], [8.0]).merged is None
+    assert Rounds((), [8.0], [8.0], [{"d": 0.0}]).limits == [1]
 
 
 class Clockwork:

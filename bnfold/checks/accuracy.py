@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -94,8 +95,8 @@ def accuracy(
         folded_name(original[0]) if folded_model is None else Path(folded_model),
         folded_name(original[1]) if folded_weights is None else Path(folded_weights),
     )
-    for path in folded:
-        if not path.exists():
+    for source_path, path in zip(original, folded, strict=True):
+        if source_path.exists() and not path.exists():
             raise BnfoldError(
                 f"{path}: the folded network is not there; run `bnfold merge`, or name it with "
                 "--folded-model and --folded-weights"
@@ -153,15 +154,18 @@ class _Run:
         self.seconds = 0.0
         self.engine_seconds = 0.0
 
-    def through(self, stream: Iterator[Batch], total: int, progress: Progress | None) -> None:
+    def through(
+        self, stream: Generator[Batch, None, None], total: int, progress: Progress | None
+    ) -> None:
         start = time.perf_counter()
-        for batch in stream:
-            self.bad += batch.bad
-            if batch.samples:
-                before, after = (self._answer(session, batch) for session in self._sessions)
-                self._tally.add(batch, before, after)
-            if progress is not None:
-                progress(self._tally.images + len(self.bad), total)
+        with contextlib.closing(stream):
+            for batch in stream:
+                self.bad += batch.bad
+                if batch.samples:
+                    before, after = (self._answer(session, batch) for session in self._sessions)
+                    self._tally.add(batch, before, after)
+                if progress is not None:
+                    progress(self._tally.images + len(self.bad), total)
         self.seconds = time.perf_counter() - start
 
     def _answer(self, session: Session, batch: Batch) -> Scores:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -55,11 +55,12 @@ def batches(
     limit: int | None = None,
     workers: int | None = None,
     max_bad: int = 0,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Read, decode and preprocess images, in their order.
 
     A batch has `size` images, the last one as many as are left. The last one may have none, if
-    there were unreadable images after those of the batch before.
+    there were unreadable images after those of the batch before. Threads end when the generator
+    does: close it if it is not read to its end.
 
     Args:
         source: the images.
@@ -92,7 +93,7 @@ Ready = tuple[Sample, npt.NDArray[np.float32], tuple[int, int]]
 
 def _batches(
     samples: Iterator[Sample], preprocess: Preprocess, size: int, workers: int | None, max_bad: int
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     count = workers or min(8, os.cpu_count() or 1)
     waiting: deque[Future[Ready | BadImage]] = deque()
     pool = ThreadPoolExecutor(count, thread_name_prefix="bnfold-images")

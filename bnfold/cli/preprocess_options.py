@@ -88,9 +88,12 @@ _OPTIONS = (
     click.option(
         "--resize",
         type=_Size(),
+        metavar="HxW|N",
         help="Resize images, or with one number their shorter side.  [default: the input's size]",
     ),
-    click.option("--crop", type=_Size(), help="Cut out the middle of the (resized) image."),
+    click.option(
+        "--crop", type=_Size(), metavar="HxW", help="Cut out the middle of the (resized) image."
+    ),
     click.option(
         "--channel-order",
         type=click.Choice(["bgr", "rgb"]),

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from bnfold.checks.bench import bench
     from bnfold.checks.bench_report import BenchReport
     from bnfold.checks.preprocess import PreprocessOptions
+    from bnfold.checks.proof import VerifiedReport, verify
+    from bnfold.checks.verification import Verification
+    from bnfold.checks.verify import VerifyOptions
     from bnfold.errors import BnfoldError, CheckFailedError
     from bnfold.fold import Code, EngineChange, Folded, Kept, Plan, Reason
     from bnfold.graph import Phase
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "accuracy": "bnfold.checks.accuracy",
+    "bench": "bnfold.checks.bench",
+    "inspect": "bnfold.api",
+    "merge": "bnfold.api",
+    "verify": "bnfold.checks.proof",
     "AccuracyReport": "bnfold.checks.accuracy_report",
     "Answer": "bnfold.checks.accuracy_report",
     "BenchReport": "bnfold.checks.bench_report",
@@ -36,10 +44,9 @@ _HOMES = {
     "PreprocessOptions": "bnfold.checks.preprocess",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
-    "accuracy": "bnfold.checks.accuracy",
-    "bench": "bnfold.checks.bench",
-    "inspect": "bnfold.api",
-    "merge": "bnfold.api",
+    "VerifiedReport": "bnfold.checks.proof",
+    "Verification": "bnfold.checks.verification",
+    "VerifyOptions": "bnfold.checks.verify",
 }
 
 __all__ = [
@@ -60,11 +67,15 @@ __all__ = [
     "PreprocessOptions",
     "Reason",
     "Report",
+    "Verification",
+    "VerifiedReport",
+    "VerifyOptions",
     "__version__",
     "accuracy",
     "bench",
     "inspect",
     "merge",
+    "verify",
 ]
 
 

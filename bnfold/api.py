@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnfold.caffemodel import open_weights
+from bnfold.errors import BnfoldError
 from bnfold.fold import Options, fold, weight_edits
 from bnfold.graph import Phase
 from bnfold.jobs import MergeJob, PathLike, one_line_errors, read_net
 from bnfold.outputs import Outputs
 from bnfold.report import Counts, Report
+
+if TYPE_CHECKING:
+    from bnfold.checks.verify import VerifyOptions
 
 
 def merge(
@@ -25,6 +30,7 @@ def merge(
     keep_dtype: bool = False,
     dry_run: bool = False,
     force: bool = False,
+    verify: bool | VerifyOptions = False,
 ) -> Report:
     """Fold the batch normalisation of a trained network into its weights.
 
@@ -40,14 +46,22 @@ def merge(
         keep_dtype: store changed blobs in the type they had; by default they become float32.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
+        verify: run both networks in an engine, and write nothing unless they are the same
+            function; a VerifyOptions says how.
 
     Returns:
-        What was folded, what was kept and why, and the sizes before and after.
+        What was folded, what was kept and why, and the sizes before and after; with `verify` a
+        VerifiedReport, which also has what the verification found.
 
     Raises:
         BnfoldError: the input cannot be used; the message is one line that says where, what
             and what to do. Nothing has been written then.
+        CheckFailedError: `verify` found that the folded network is not the same function.
     """
+    if verify and dry_run:
+        raise BnfoldError("a dry run writes no network to verify; choose one of the two")
+    if verify and Phase(phase) is not Phase.TEST:
+        raise BnfoldError("engines run phase TEST, and so cannot verify a merge for TRAIN")
     options = Options.of(phase, eps, engine_caffe, keep_dtype)
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     with one_line_errors():
@@ -55,7 +69,12 @@ def merge(
             return job.rehearse()
         job.check_targets(force)
         with Outputs() as outputs:
-            return job.write(outputs)
+            report = job.write(outputs)
+            if verify:
+                from bnfold.checks.proof import prove
+
+                report = prove(report, outputs, None if verify is True else verify)
+            return report
 
 
 def inspect(

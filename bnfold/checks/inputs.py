@@ -80,6 +80,7 @@ class RandomInputs:
 
     Attributes:
         ranges: what each input is drawn from.
+        batch: the number of images in a batch.
         runs: the number of batches.
         images: the number of images in them.
 
@@ -98,9 +99,9 @@ class RandomInputs:
         self._seed = seed
         values = _input_values(net)
         self.ranges = {name: _range(net, values.get(name), shape) for name, shape in shapes.items()}
-        batch = next((shape[0] for shape in shapes.values() if shape), 1)
-        self.runs = max(1, math.ceil(count / max(1, batch)))
-        self.images = self.runs * batch
+        self.batch = max(1, next((shape[0] for shape in shapes.values()), 1))
+        self.runs = math.ceil(count / self.batch)
+        self.images = self.runs * self.batch
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
         rng = np.random.default_rng(self._seed)
@@ -118,7 +119,7 @@ class RandomInputs:
         image = next((shape for shape in self._shapes.values() if len(shape) == 4), None)
         info = self._shapes.get("im_info")
         if image and info and math.prod(info) % 3 == 0:
-            feeds["im_info"] = np.resize(np.float32([*image[2:], 1]), info)
+            feeds["im_info"] = np.resize(np.array([*image[2:], 1], np.float32), info)
 
 
 def _input_values(net: Net) -> dict[str, Value]:

@@ -33,6 +33,7 @@ class ImageInputs:
 
     Attributes:
         images: the number of images.
+        batch: the number of images in a batch.
         runs: the number of batches.
 
     Raises:
@@ -57,15 +58,15 @@ class ImageInputs:
         self._path = Path(images)
         self._source = open_images(images, root, labelled=False)
         self._preprocess = Preprocess.of(options, shape, model)
-        self._batch = shape[0] if shape else 1
+        self.batch = max(1, shape[0]) if shape else 1
         self.images = len(self._source)
-        self.runs = math.ceil(self.images / self._batch)
+        self.runs = math.ceil(self.images / self.batch)
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
-        for batch in batches(self._source, self._preprocess, self._batch):
+        for batch in batches(self._source, self._preprocess, self.batch):
             if not len(batch.images):
                 continue
-            missing = self._batch - len(batch.images)
+            missing = self.batch - len(batch.images)
             padded = np.pad(batch.images, ((0, missing), (0, 0), (0, 0), (0, 0)), mode="edge")
             yield {self._name: padded}
 

@@ -1,4 +1,4 @@
-"""Are two networks the same function? Both are run on the same inputs, and their values compared."""
+"""Are two networks the same function? Run both on the same inputs and compare their values."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PathLike = str | os.PathLike[str]
 Feeds = dict[str, Array]
 Progress = Callable[[int, int], None]
 
-_NUDGED_RUNS = 2
-"""How many batches the nudged network is run on: rounding does not depend on the image much."""
+_NUDGED_IMAGES = 16
+"""How many inputs the nudged network is run on: what rounding does varies little after that."""
 
 _GROUP = 32
 """How many layers' values are held at a time; every group takes a forward pass of its own."""
@@ -41,7 +41,8 @@ class VerifyOptions:
     Attributes:
         images: a list file, a folder or an LMDB to feed; None for random inputs.
         root: where the paths of a list start; its own folder by default.
-        preprocess: how images become inputs, over what the model's transform_param says.
+        preprocess: how images become inputs; what it leaves open the model's transform_param and
+            input shape say.
         random: how many random inputs.
         seed: of the random inputs, and of what the tolerance is measured with.
         tolerance: the largest relative difference to allow, everywhere; None to measure, for each
@@ -58,7 +59,7 @@ class VerifyOptions:
 
     images: PathLike | None = None
     root: PathLike | None = None
-    preprocess: PreprocessOptions = PreprocessOptions()
+    preprocess: PreprocessOptions | None = None
     random: int = 8
     seed: int = 0
     tolerance: float | None = None
@@ -180,8 +181,9 @@ class _Check:
         options = self._options
         if options.images is None:
             return RandomInputs(self._before, self._old.inputs, options.random, options.seed)
+        preprocess = options.preprocess or PreprocessOptions()
         return ImageInputs(
-            options.images, options.root, options.preprocess, self._old.inputs, self._files.model
+            options.images, options.root, preprocess, self._old.inputs, self._files.model
         )
 
     def _compare(
@@ -191,7 +193,8 @@ class _Check:
         sums, noise = [Comparison() for _ in pairs], [Comparison() for _ in pairs]
         worst, farthest = -1.0, {}
         for run, feeds in enumerate(inputs):
-            apart = self._step(pairs, feeds, sums, noise if run < _NUDGED_RUNS else None)
+            measure = run * inputs.batch < _NUDGED_IMAGES
+            apart = self._step(pairs, feeds, sums, noise if measure else None)
             if apart > worst:
                 worst, farthest = apart, feeds
             progress(run + 1, inputs.runs)

@@ -19,6 +19,8 @@ from bnfold.cli.accuracy import accuracy
 from bnfold.cli.bench import bench
 from bnfold.cli.inspect import inspect
 from bnfold.cli.merge import merge
+from bnfold.cli.runtimes import runtimes
+from bnfold.cli.verify import verify
 from bnfold.errors import BnfoldError, CheckFailedError
 
 CHECK_FAILED = 1
@@ -48,6 +50,8 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(merge)
 cli.add_command(inspect)
+cli.add_command(verify)
+cli.add_command(runtimes)
 cli.add_command(accuracy)
 cli.add_command(bench)
 

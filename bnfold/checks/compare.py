@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_CHUNK = 1 << 18
-"""Values that are compared at a time: in float64 they fit into a processor's cache."""
+_CHUNK = 1 << 15
+"""Values that are compared at a time: in float64 they fit into a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Difference:
         cosine: the cosine of the angle between the two, as vectors over all runs; 1 for two
             vectors of zeros.
         nan: how many values are NaN in either network.
-        unlike: how many values are NaN or infinite in one network and something else in the other.
+        unlike: how many values are infinite in one network and another number in the other.
         where: the index of the largest difference, the image first; None where all are equal.
         run: the number of the run it is in, from 0.
         top1: agreement on the largest score, for vectors of scores.
@@ -90,13 +90,18 @@ class Comparison:
         self._where_run = 0
         self._same = self._total = 0
 
-    def add(self, before: Array, after: Array) -> None:
+    def add(self, before: Array, after: Array) -> float:
         """Compare what the original and the folded network gave in one run.
 
         Args:
             before: the original's value, of any shape.
             after: the folded network's.
+
+        Returns:
+            How far apart they are, to tell runs by: the largest difference in this run as a share
+            of the largest value so far, infinite where numbers cannot be compared.
         """
+        largest = 0.0
         if self._runs == 0:
             self._shape = before.shape
         if self._other is None and before.shape != after.shape:
@@ -104,30 +109,39 @@ class Comparison:
         if self._other is None:
             one, other = before.reshape(-1), after.reshape(-1)
             for start in range(0, one.size, _CHUNK):
-                self._stretch(one, other, start, before.shape)
+                largest = max(largest, self._stretch(one, other, start, before.shape))
             if is_scores(before.shape):
                 rows = (before.shape[0], -1)
-                largest = before.reshape(rows).argmax(1) == after.reshape(rows).argmax(1)
-                self._same += int(largest.sum())
-                self._total += len(largest)
+                same = before.reshape(rows).argmax(1) == after.reshape(rows).argmax(1)
+                self._same += int(same.sum())
+                self._total += len(same)
         self._runs += 1
+        if self._other is not None or self._nan or self._unlike:
+            return math.inf
+        return largest / self._magnitude if largest and self._magnitude else largest
 
-    def _stretch(self, one: Array, other: Array, start: int, shape: tuple[int, ...]) -> None:
+    def _stretch(self, one: Array, other: Array, start: int, shape: tuple[int, ...]) -> float:
         a = one[start : start + _CHUNK].astype(np.float64)
         b = other[start : start + _CHUNK].astype(np.float64)
-        finite = np.isfinite(a) & np.isfinite(b)
-        if not finite.all():
+        products = np.array((a @ b, a @ a, b @ b))
+        # No float32 is so large that its square is infinite in float64.
+        if not np.isfinite(products).all():
+            finite = np.isfinite(a) & np.isfinite(b)
             self._nan += int((np.isnan(a) | np.isnan(b)).sum())
-            self._unlike += int((~finite & (a != b) & ~(np.isnan(a) & np.isnan(b))).sum())
+            self._unlike += int((~finite & (a != b) & ~(np.isnan(a) | np.isnan(b))).sum())
             a, b = np.where(finite, a, 0), np.where(finite, b, 0)
-        self._products += (a @ b, a @ a, b @ b)
-        self._magnitude = max(self._magnitude, float(np.abs(a).max()))
-        apart = np.abs(a - b)
+            products = np.array((a @ b, a @ a, b @ b))
+        self._products += products
+        self._magnitude = max(self._magnitude, float(a.max()), -float(a.min()))
+        apart = np.subtract(a, b, out=b)
+        np.abs(apart, out=apart)
         at = int(apart.argmax())
-        if apart[at] > self._absolute:
-            self._absolute = float(apart[at])
+        largest = float(apart[at])
+        if largest > self._absolute:
+            self._absolute = largest
             self._where = tuple(int(i) for i in np.unravel_index(start + at, shape))
             self._where_run = self._runs
+        return largest
 
     def result(self) -> Difference:
         """The difference over everything that was added."""

@@ -226,10 +226,7 @@ class _Check:
         new = self._new.run(feeds, list(dict.fromkeys(pair.after for pair in pairs)))
         largest = 0.0
         for pair, total in zip(pairs, sums, strict=True):
-            one = Comparison()
-            for comparison in (one, total):
-                comparison.add(old[pair.before], new[pair.after])
-            largest = max(largest, one.result().badness)
+            largest = max(largest, total.add(old[pair.before], new[pair.after]))
         if self._nudged is not None and noise is not None:
             nudged = self._nudged.run(feeds, places)
             for pair, total in zip(pairs, noise, strict=True):

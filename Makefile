@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench pycaffe clean
 
 help:
-	@echo "make demo    fold the example network and show that nothing changed"
+	@echo "make demo    fold the example network; prove that it is the same, and faster"
 	@echo "make test    run the tests (those in Caffe itself where pycaffe is on PYTHONPATH)"
 	@echo "make lint    check style and types"
 	@echo "make bench   measure speed and memory, as ratios"
+	@echo "make pycaffe build Caffe itself, to check networks in it (Debian 12, some minutes)"
 
 $(VENV)/.demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,7 +24,7 @@ $(VENV)/.dev: pyproject.toml
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
-	@$(BIN)/python examples/digits/demo.py
+	@PATH="$(abspath $(BIN)):$$PATH" examples/digits/demo.sh
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -39,6 +40,13 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/merge.py
+	$(BIN)/python benchmarks/checks.py
+
+# The script's only output is the folder; it says on the way what it does.
+pycaffe: $(VENV)/.demo
+	@folder=$$(tools/build_pycaffe.sh --python "$(abspath $(BIN))/python") && \
+	printf '%s\n' "" "Caffe is built. For this shell, and all that it starts:" "" \
+	    "    export PYTHONPATH=$$folder" "" "Then \`bnfold runtimes\` lists it."
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,18 +21,16 @@ printed beside the figures.
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import prod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import BinaryIO
+
+from networks import resnet50, vgg16
 
 ROUNDS = 9
 QUICK_ROUNDS = 21
@@ -192,176 +190,6 @@ def median_seconds(runs: Sequence[Run]) -> float:
 
 def row(what: str, measured: str, target: str, behind: str) -> None:
     print(f"{what:38}{measured:>10}{target:>10}   {behind}".rstrip(), flush=True)
-
-
-@dataclass
-class Network:
-    """A network under construction: the words of its prototxt, and its blobs' shapes by layer."""
-
-    texts: list[str]
-    channels: int = 3
-    bottom: str = "data"
-    blobs: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, name: str) -> Network:
-        """A network with an image as its input."""
-        shape = "shape: { dim: 1 dim: 3 dim: 224 dim: 224 }"
-        return cls([f'name: "{name}"\n', *_block("data", "Input", "", "data", "input", shape)])
-
-    def layer(self, name: str, kind: str, top: str, param: str = "", words: str = "") -> None:
-        """Add a layer behind the last one, without blobs; in place if `top` is its bottom."""
-        self.texts += _block(name, kind, f'  bottom: "{self.bottom}"\n', top, param, words)
-        self.bottom = top
-
-    def conv(
-        self, name: str, outputs: int, kernel: int, words: str = "", *, bias: bool = True
-    ) -> None:
-        """Add a convolution."""
-        words += "" if bias else " bias_term: false"
-        words = f"num_output: {outputs} kernel_size: {kernel} {words}"
-        self.layer(name, "Convolution", name, "convolution", words)
-        weight = (outputs, self.channels, kernel, kernel)
-        self.blobs[name] = [weight, (outputs,)] if bias else [weight]
-        self.channels = outputs
-
-    def norm(self, name: str, *, relu: bool = True) -> None:
-        """Add batch normalisation, in place, named after `name`."""
-        here = self.bottom
-        self.layer(f"bn{name}", "BatchNorm", here, "batch_norm", "use_global_stats: true")
-        self.layer(f"scale{name}", "Scale", here, "scale", "bias_term: true")
-        self.blobs[f"bn{name}"] = [(self.channels,), (self.channels,), (1,)]
-        self.blobs[f"scale{name}"] = [(self.channels,), (self.channels,)]
-        if relu:
-            self.layer(f"relu{name}", "ReLU", here)
-
-    def inner_product(self, name: str, outputs: int, inputs: int) -> None:
-        """Add a plain inner product."""
-        self.layer(name, "InnerProduct", name, "inner_product", f"num_output: {outputs}")
-        self.blobs[name] = [(outputs, inputs), (outputs,)]
-
-    def save(self, folder: Path, stem: str) -> tuple[Path, Path]:
-        """Write both files and wait until they are on the disk; return their paths."""
-        model, weights = folder / f"{stem}.prototxt", folder / f"{stem}.caffemodel"
-        model.write_text("".join(self.texts))
-        pool = random_floats()
-        with weights.open("wb") as file:
-            for layer, shapes in self.blobs.items():
-                _write_record(file, layer, shapes, pool)
-            file.flush()
-            os.fsync(file.fileno())
-        return model, weights
-
-
-def resnet50() -> Network:
-    """ResNet-50 as its authors published it for Caffe (KaimingHe/deep-residual-networks)."""
-    net = Network.of("ResNet-50")
-    net.conv("conv1", 64, 7, "pad: 3 stride: 2")
-    net.norm("_conv1")
-    net.layer("pool1", "Pooling", "pool1", "pooling", "kernel_size: 3 stride: 2 pool: MAX")
-    for stage, (width, units) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3)), 2):
-        for unit in range(units):
-            _residual(net, f"{stage}{chr(ord('a') + unit)}", width, stage, unit)
-    net.layer("pool5", "Pooling", "pool5", "pooling", "kernel_size: 7 stride: 1 pool: AVE")
-    net.inner_product("fc1000", 1000, 2048)
-    net.layer("prob", "Softmax", "prob")
-    return net
-
-
-def _residual(net: Network, unit: str, width: int, stage: int, number: int) -> None:
-    """Add three convolutions, and what goes past them."""
-    bottom, channels = net.bottom, net.channels
-    stride = 2 if number == 0 and stage > 2 else 1
-    past = bottom
-    if number == 0:
-        past = f"res{unit}_branch1"
-        net.conv(past, 4 * width, 1, f"pad: 0 stride: {stride}", bias=False)
-        net.norm(f"{unit}_branch1", relu=False)
-        net.bottom, net.channels = bottom, channels
-    for name, outputs, kernel, step in (
-        ("2a", width, 1, stride),
-        ("2b", width, 3, 1),
-        ("2c", 4 * width, 1, 1),
-    ):
-        words = f"pad: {kernel // 2} stride: {step}"
-        net.conv(f"res{unit}_branch{name}", outputs, kernel, words, bias=False)
-        net.norm(f"{unit}_branch{name}", relu=name != "2c")
-    net.texts.append(
-        f'layer {{\n  name: "res{unit}"\n  type: "Eltwise"\n  bottom: "{past}"\n'
-        f'  bottom: "{net.bottom}"\n  top: "res{unit}"\n}}\n'
-    )
-    net.bottom = f"res{unit}"
-    net.layer(f"res{unit}_relu", "ReLU", net.bottom)
-
-
-def vgg16() -> Network:
-    """VGG16 with batch normalisation behind each convolution."""
-    net = Network.of("VGG16-BN")
-    for stage, (width, convs) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), 1):
-        for number in range(1, convs + 1):
-            net.conv(f"conv{stage}_{number}", width, 3, "pad: 1")
-            net.norm(f"{stage}_{number}")
-        name = f"pool{stage}"
-        net.layer(name, "Pooling", name, "pooling", "pool: MAX kernel_size: 2 stride: 2")
-    for name, outputs, inputs in (("fc6", 4096, 25088), ("fc7", 4096, 4096), ("fc8", 1000, 4096)):
-        net.inner_product(name, outputs, inputs)
-        if name != "fc8":
-            net.layer(f"relu_{name}", "ReLU", name)
-            net.layer(f"drop_{name}", "Dropout", name, "dropout", "dropout_ratio: 0.5")
-    net.layer("prob", "Softmax", "prob")
-    return net
-
-
-def _block(name: str, kind: str, bottom: str, top: str, param: str, words: str) -> Iterator[str]:
-    """Yield the lines of a layer in a prototxt."""
-    yield f'layer {{\n  name: "{name}"\n  type: "{kind}"\n{bottom}  top: "{top}"\n'
-    if param:
-        inner = words.replace("} ", "}\n    ")
-        yield f"  {param}_param {{\n    {inner}\n  }}\n"
-    yield "}\n"
-
-
-def random_floats() -> bytes:
-    """A pool of positive values, which make a valid variance; blobs of any size repeat it."""
-    rng = random.Random(0)
-    return array("f", (rng.uniform(0.01, 1) for _ in range(1 << 16))).tobytes()
-
-
-def _write_record(
-    file: BinaryIO, layer: str, shapes: Sequence[tuple[int, ...]], pool: bytes
-) -> None:
-    """Write a layer of a caffemodel, which holds name and blobs; the rest is in the prototxt.
-
-    Field numbers are those of Caffe's schema: layer 100; name 1, blobs 7; data 5, shape 7, dim 1.
-    """
-    name = _head(1, len(layer)) + layer.encode()
-    blobs: list[tuple[bytes, int]] = []
-    for shape in shapes:
-        dims = b"".join(map(_varint, shape))
-        dims = _head(1, len(dims)) + dims
-        size = 4 * prod(shape)
-        head = _head(7, len(dims)) + dims + _head(5, size)
-        blobs.append((_head(7, len(head) + size) + head, size))
-    file.write(_head(100, len(name) + sum(len(head) + size for head, size in blobs)) + name)
-    for head, size in blobs:
-        file.write(head)
-        for _ in range(size // len(pool)):
-            file.write(pool)
-        file.write(pool[: size % len(pool)])
-
-
-def _head(number: int, length: int) -> bytes:
-    """Tag and length of a field with bytes in it, as protobuf writes them."""
-    return _varint(number << 3 | 2) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 if __name__ == "__main__":

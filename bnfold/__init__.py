@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge
-    from bnfold.errors import BnfoldError
+    from bnfold.checks.accuracy import accuracy
+    from bnfold.checks.accuracy_report import AccuracyReport, Answer, Changed, Metric
+    from bnfold.checks.bench import bench
+    from bnfold.checks.bench_report import BenchReport
+    from bnfold.checks.preprocess import PreprocessOptions
+    from bnfold.checks.proof import VerifiedReport, verify
+    from bnfold.checks.verification import Verification
+    from bnfold.checks.verify import VerifyOptions
+    from bnfold.errors import BnfoldError, CheckFailedError
     from bnfold.fold import Code, EngineChange, Fate, Outcome, Plan, Reason
     from bnfold.graph import Phase
     from bnfold.report import Counts, Report
@@ -14,34 +22,60 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "accuracy": "bnfold.checks.accuracy",
+    "bench": "bnfold.checks.bench",
+    "inspect": "bnfold.api",
+    "merge": "bnfold.api",
+    "verify": "bnfold.checks.proof",
+    "AccuracyReport": "bnfold.checks.accuracy_report",
+    "Answer": "bnfold.checks.accuracy_report",
+    "BenchReport": "bnfold.checks.bench_report",
     "BnfoldError": "bnfold.errors",
+    "Changed": "bnfold.checks.accuracy_report",
+    "CheckFailedError": "bnfold.errors",
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
+    "Metric": "bnfold.checks.accuracy_report",
     "Outcome": "bnfold.fold",
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
+    "PreprocessOptions": "bnfold.checks.preprocess",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
-    "inspect": "bnfold.api",
-    "merge": "bnfold.api",
+    "VerifiedReport": "bnfold.checks.proof",
+    "Verification": "bnfold.checks.verification",
+    "VerifyOptions": "bnfold.checks.verify",
 }
 
 __all__ = [
+    "AccuracyReport",
+    "Answer",
+    "BenchReport",
     "BnfoldError",
+    "Changed",
+    "CheckFailedError",
     "Code",
     "Counts",
     "EngineChange",
     "Fate",
+    "Metric",
     "Outcome",
     "Phase",
     "Plan",
+    "PreprocessOptions",
     "Reason",
     "Report",
+    "Verification",
+    "VerifiedReport",
+    "VerifyOptions",
     "__version__",
+    "accuracy",
+    "bench",
     "inspect",
     "merge",
+    "verify",
 ]
 
 

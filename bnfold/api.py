@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from bnfold.errors import BnfoldError
 from bnfold.fold import Options
 from bnfold.graph import Phase
 from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
 from bnfold.outputs import Outputs
 from bnfold.report import Report
+
+if TYPE_CHECKING:
+    from bnfold.checks.verify import VerifyOptions
 
 
 def merge(
@@ -29,6 +34,7 @@ def merge(
     keep_dtype: bool = False,
     dry_run: bool = False,
     force: bool = False,
+    verify: bool | VerifyOptions = False,
 ) -> Report:
     """Fold the batch normalisation of a trained network into its weights.
 
@@ -50,13 +56,17 @@ def merge(
         keep_dtype: store changed blobs in the type they had; by default they become float32.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
+        verify: run both networks in an engine, and write nothing unless they are the same
+            function; a VerifyOptions says how.
 
     Returns:
-        What was folded, what was kept and why, and the sizes before and after.
+        What was folded, what was kept and why, and the sizes before and after; with `verify` a
+        VerifiedReport, which also has what the verification found.
 
     Raises:
         BnfoldError: the input cannot be used; the message is one line that says where, what
             and what to do. Nothing has been written then.
+        CheckFailedError: `verify` found that the folded network is not the same function.
     """
     options = Options(
         phase=Phase.named(phase),
@@ -69,13 +79,22 @@ def merge(
         bn_dialect=bn_dialect,
         treat_as=treat_as or {},
     )
+    if verify and dry_run:
+        raise BnfoldError("a dry run writes no network to verify; choose one of the two")
+    if verify and options.phase is not Phase.TEST:
+        raise BnfoldError("engines run phase TEST, and so cannot verify a merge for TRAIN")
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     with one_line_errors():
         if dry_run:
             return job.rehearse()
         job.check_targets(force)
         with Outputs() as outputs:
-            return job.write(outputs)
+            report = job.write(outputs)
+            if verify:
+                from bnfold.checks.proof import prove
+
+                report = prove(report, outputs, None if verify is True else verify)
+            return report
 
 
 def inspect(

@@ -1,9 +1,18 @@
-"""What bnfold raises when its input cannot be used."""
+"""What bnfold raises when its input cannot be used, or is found wanting."""
+
+from __future__ import annotations
 
 
 class BnfoldError(ValueError):
     """Bad input or usage: one line that says where, what is wrong and what to do.
 
-    Everything that `bnfold.merge` and `bnfold.inspect` raise on purpose is of this type;
-    the command line prints it and exits with 2.
+    Everything that bnfold raises on purpose is of this type; the command line prints it and
+    exits with 2.
+    """
+
+
+class CheckFailedError(BnfoldError):
+    """A check that was asked for failed: one line that says which, where and by how much.
+
+    The command line prints it and exits with 1.
     """

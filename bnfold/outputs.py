@@ -103,6 +103,10 @@ class Outputs:
             finally:
                 os.close(descriptor)
 
+    def pending(self, target: Path) -> Path:
+        """Where the file that was written for `target` is until it takes its name."""
+        return next(temporary for temporary, other in self._pending if other == target)
+
     def write(self, target: Path, content: bytes) -> None:
         """Write a small file whole.
 

@@ -98,6 +98,7 @@ class Report:
             "output_weights": _text(self.output_weights),
             "phase": self.phase.value,
             "layers": [_outcome(outcome) for outcome in self.plan.outcomes],
+            "altered": sorted(self.plan.altered),
             "engines": [asdict(change) for change in self.plan.engines],
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),

@@ -130,7 +130,15 @@ ALLOWED = {
     "outputs": {"errors"},
     "report": {"fold", "graph", "prototxt", "caffemodel", "errors"},
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
-    "api": {"jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "runtimes": {"graph", "prototxt", "caffemodel", "errors"},
+    "checks": {
+        *("runtimes", "jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel"),
+        "errors",
+    },
+    "api": {
+        *("checks", "jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel"),
+        "errors",
+    },
 }
 
 

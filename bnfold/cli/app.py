@@ -15,10 +15,15 @@ from typing import Any, NoReturn
 import click
 
 from bnfold import __version__
+from bnfold.cli.accuracy import accuracy
+from bnfold.cli.bench import bench
 from bnfold.cli.inspect import inspect
 from bnfold.cli.merge import merge
-from bnfold.errors import BnfoldError
+from bnfold.cli.runtimes import runtimes
+from bnfold.cli.verify import verify
+from bnfold.errors import BnfoldError, CheckFailedError
 
+CHECK_FAILED = 1
 BAD_INPUT = 2
 
 
@@ -45,6 +50,10 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(merge)
 cli.add_command(inspect)
+cli.add_command(verify)
+cli.add_command(runtimes)
+cli.add_command(accuracy)
+cli.add_command(bench)
 
 
 def main() -> NoReturn:
@@ -67,6 +76,8 @@ def _run() -> int:
         return _fail(f"{error.format_message()}{hint}")
     except click.ClickException as error:
         return _fail(error.format_message())
+    except CheckFailedError as error:
+        return _fail(str(error), CHECK_FAILED)
     except BnfoldError as error:
         return _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
@@ -78,9 +89,9 @@ def _run() -> int:
     return result if isinstance(result, int) else 0
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = BAD_INPUT) -> int:
     click.echo(f"bnfold: {' '.join(message.splitlines())}", err=True)
-    return BAD_INPUT
+    return code
 
 
 def _prepare_streams() -> None:

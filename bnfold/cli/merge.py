@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from bnfold.cli.options import FILE, folding, folding_options, model_option, report_options
+from bnfold.cli.options import (
+    FILE,
+    folding,
+    folding_options,
+    model_option,
+    report_options,
+    runtime_options,
+)
 
 
 @click.command(
@@ -37,6 +44,20 @@ from bnfold.cli.options import FILE, folding, folding_options, model_option, rep
     help="Store changed weights in the type they had (float16, double), not in float32.",
 )
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Before the outputs take their names, run both networks in an engine; if they are not "
+    "the same function, write nothing and exit with 1.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="T",
+    help="For --verify: the largest difference, as a share of a value's magnitude  "
+    "[default: measured]",
+)
+@runtime_options
 @report_options
 def merge(
     model: Path,
@@ -45,6 +66,11 @@ def merge(
     output_weights: Path | None,
     keep_dtype: bool,
     dry_run: bool,
+    verify: bool,
+    tolerance: float | None,
+    runtime: str,
+    caffe_root: Path | None,
+    threads: int | None,
     force: bool,
     json_target: str | None,
     quiet: bool,
@@ -61,13 +87,16 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel
       bnfold merge --model deploy.prototxt --weights x.caffemodel \\
           --output-model out/deploy.prototxt --output-weights out/x.caffemodel --force
+      bnfold merge --model deploy.prototxt --weights x.caffemodel --verify --runtime opencv
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
+    from bnfold.cli.merge_verify import proof, show_proof
     from bnfold.cli.printing import json_bytes, show
     from bnfold.jobs import MergeJob, one_line_errors
     from bnfold.outputs import Outputs, check_targets
 
     options = folding(values, keep_dtype=keep_dtype)
+    check = proof(verify, dry_run, options.phase.value, tolerance, runtime, caffe_root, threads)
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     json_file = None if json_target in (None, "-") else Path(json_target)
     extra = () if json_file is None else (json_file,)
@@ -77,7 +106,8 @@ def merge(
             report = job.rehearse()
         else:
             job.check_targets(force, extra)
-            report = job.write(outputs)
+            report = check(job.write(outputs), outputs, quiet)
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))
     show(report, to_json=json_target == "-", quiet=quiet)
+    show_proof(report, quiet=quiet or json_target == "-")

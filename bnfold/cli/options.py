@@ -122,3 +122,31 @@ def report_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def runtime_options(function: F) -> F:
+    """`--runtime`, `--caffe-root` and `--threads`: which engine runs the networks, and how."""
+    for option in (
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="How many threads the engine may use  [default: its own choice]",
+        ),
+        click.option(
+            "--caffe-root",
+            type=FILE,
+            metavar="DIR",
+            help="Caffe's folder, for pycaffe  [default: whatever `import caffe` finds]",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["auto", "opencv", "pycaffe"]),
+            default="auto",
+            show_default=True,
+            help="The engine that runs the networks; auto is pycaffe where it can load them, "
+            "and else opencv.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, Protocol
 
 import click
 
@@ -25,7 +26,15 @@ _COLORS = {
 }
 
 
-def json_bytes(report: Report) -> bytes:
+class Reported(Protocol):
+    """A report of any command."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as one JSON object."""
+        ...
+
+
+def json_bytes(report: Reported) -> bytes:
     """The JSON document of a report."""
     import json
 

@@ -59,6 +59,7 @@ def finish(context: Context, run: Run, moves: list[Move]) -> None:
     gains = [move.layers[-1].name for move in moves if move.apply(context)]
     into = tuple(dict.fromkeys(move.layers[-1].name for move in moves))
     through = tuple(dict.fromkeys(layer.name for move in moves for layer in move.through))
+    context.plan.altered |= {layer.name for move in moves for layer in move.altered}
     merged = all(isinstance(move.target, Run) for move in moves)
     for layer in run.layers:
         fate = Fate.MERGED if merged else Fate.FOLDED

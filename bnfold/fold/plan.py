@@ -98,11 +98,20 @@ class EngineChange:
 
 @dataclass
 class Plan:
-    """What a merge will do; rewrites add to it as they go."""
+    """What a merge will do; rewrites add to it as they go.
+
+    Attributes:
+        outcomes: what becomes of each affine layer, in file order.
+        engines: the convolutions whose engine is set.
+        warnings: sentences about what is legal but suspicious.
+        altered: the names of layers that stay, and whose tops hold other values than before:
+            an affine passed them, and what it does is done before them, or only behind them.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     engines: list[EngineChange] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    altered: set[str] = field(default_factory=set)
 
     def of(self, *fates: Fate) -> Iterator[Outcome]:
         """The outcomes with one of these fates, in file order."""

@@ -40,6 +40,16 @@ class Move:
         """The layers that take it in: a host, or all of a run."""
         return self.target.layers if isinstance(self.target, Run) else [self.target.layer]
 
+    @property
+    def altered(self) -> list[Layer]:
+        """The layers whose tops hold other values once the move is made.
+
+        On the way back the layer next to the run keeps its value, since that becomes the run's.
+        """
+        if self.at_input:
+            return list(self.through)
+        return [*self.through[1:], self.layers[-1]] if self.through else []
+
     def apply(self, context: Context) -> bool:
         """Make the move; gives whether a host gains a bias by it."""
         if isinstance(self.target, Run):

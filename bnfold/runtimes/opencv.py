@@ -5,6 +5,7 @@ What OpenCV does to a Caffe network, and what this file does about it (all measu
 - It runs the layers of every phase: those of other phases are taken out of the text it gets.
 - It splits a Slice into as many parts as are read, and refuses an input that nobody reads beside
   one that is read: whatever nobody reads gets a reader.
+- It calls a Convolution by its top's name where that is not the layer's own: names are translated.
 - It may overwrite a top, other than a layer's first, before it can be fetched: such a top is
   fetched in a pass that ends at its layer.
 - It builds layers in the first pass: `load` makes one, to find errors early.
@@ -118,7 +119,7 @@ class OpenCVSession(Closing):
             if name in self._model.outputs
         }
         self._net: Any = self._read()
-        self._known_as = self._find_names()
+        self._names = _names(self._model, self._net.getLayerNames())
         self.outputs: Mapping[str, Shape] = self._try()
 
     def run(
@@ -155,7 +156,7 @@ class OpenCVSession(Closing):
         _, ticks = self._net.getPerfProfile()
         seconds = np.asarray(ticks, np.float64).ravel() / self._cv2.getTickFrequency()
         measured = dict(zip(self._net.getLayerNames(), map(float, seconds), strict=False))
-        return {layer.name: measured.get(self._known_as[layer.name], 0.0) for layer in self.layers}
+        return {layer.name: measured.get(self._names[layer.name], 0.0) for layer in self.layers}
 
     def peak_memory(self) -> int | None:
         """The peak of this whole process: see Session."""
@@ -189,14 +190,6 @@ class OpenCVSession(Closing):
             net.enableWinograd(winograd)
         return net
 
-    def _find_names(self) -> dict[str, str]:
-        """What OpenCV calls each layer: a Convolution goes by its top (measured with 4.14)."""
-        names = set(self._net.getLayerNames())
-        return {
-            layer.name: layer.tops[0] if layer.name not in names and layer.tops else layer.name
-            for layer in self.layers
-        }
-
     def _try(self) -> dict[str, Shape]:
         """Run the network on zeros, if its shapes are known, and return those of the outputs."""
         if not all(self.inputs.values()):
@@ -214,11 +207,8 @@ class OpenCVSession(Closing):
             self._net.setInput(array, name)
 
     def _output_names(self) -> list[str]:
-        return [self._name(top) for top in self._model.outputs.values()]
-
-    def _name(self, top: Top) -> str:
-        """Where OpenCV gives out a value that is its layer's first, or has a reader of its own."""
-        return self._ends.get(top) or self._known_as[top.layer]
+        tops = self._model.outputs.values()
+        return [self._ends.get(top, self._names[top.layer]) for top in tops]
 
     def _locate(self, place: Place) -> Top | str:
         try:
@@ -235,16 +225,18 @@ class OpenCVSession(Closing):
         for top in dict.fromkeys(tops):
             if isinstance(top, str):
                 values[top] = arrays[top].copy()
-            elif top in self._ends or top.number == 0:
-                names[top] = self._name(top)
+            elif top in self._ends:
+                names[top] = self._ends[top]
+            elif top.number == 0:
+                names[top] = self._names[top.layer]
         if names:
             found = self._net.forward(list(names.values()))
             values.update(zip(names, found, strict=True))
         for top in dict.fromkeys(tops):
             if top not in values:
                 assert isinstance(top, Top)
-                name = self._known_as[top.layer]
-                values[top] = self._net.forwardAndRetrieve([name])[0][top.number]
+                retrieved = self._net.forwardAndRetrieve([self._names[top.layer]])
+                values[top] = retrieved[0][top.number]
         return values
 
     @contextmanager
@@ -286,6 +278,16 @@ class OpenCVSession(Closing):
             return False
 
         return fails
+
+
+def _names(model: Model, engine: Sequence[str]) -> dict[str, str]:
+    """OpenCV's names of the model's layers, by the model's."""
+    known = set(engine)
+    names = {}
+    for layer in model.layers:
+        has_other = layer.name not in known and bool(layer.tops) and layer.tops[0] in known
+        names[layer.name] = layer.tops[0] if has_other else layer.name
+    return names
 
 
 def _ends(model: Model) -> dict[str, str]:

@@ -246,10 +246,13 @@ def _folders(root: str | os.PathLike[str] | None) -> list[str]:
     if root is None:
         return []
     folder = Path(root).expanduser().absolute()
-    inner = folder / "python"
-    if (inner / "caffe").is_dir() or not folder.is_dir():
-        return [str(inner)]
-    return [str(folder)]
+    for place in (folder / "python", folder):
+        if (place / "caffe").is_dir() or (place / "caffe.py").exists():
+            return [str(place)]
+    # Another Caffe that happens to be on the path is not the one that was asked for.
+    raise EngineMissingError(
+        f"there is no Caffe in {root}, neither python/caffe nor caffe", engine=NAME, advice=_GET
+    )
 
 
 def _shapes(pairs: list[Any]) -> dict[str, Shape]:

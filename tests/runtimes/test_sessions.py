@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from models import Model
 
 from bnfold.runtimes import EngineError, Top
 from tests.runtimes.networks import (
@@ -218,3 +219,18 @@ def test_a_closed_session_says_so(chain):
     chain.close()
     with pytest.raises(EngineError, match="closed"):
         chain.run({"data": images(1)})
+
+
+def test_a_convolution_with_a_top_of_another_name_is_read_and_timed_by_its_own(runtime, tmp_path):
+    model = Model().input("data", (1, 2, 6, 6)).conv("c", "data", 3, top="c/out")
+    model.relu("r", "c/out", "d")
+    with runtime.load(*model.save(tmp_path)) as session:
+        feeds = {"data": images(1)[:, :2, :6, :6]}
+        values = session.run(feeds, [Top("c"), "c/out", Top("r")])
+        session.feed(feeds)
+        times = session.profile()
+    np.testing.assert_array_equal(values[Top("c")], values["c/out"])
+    np.testing.assert_array_equal(np.maximum(values[Top("c")], 0), values[Top("r")])
+    assert values["c/out"].min() < 0
+    assert set(times) == {"c", "r"}
+    assert times["c"] > 0

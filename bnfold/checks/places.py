@@ -1,0 +1,176 @@
+"""Which values of two networks belong together, from the two prototxts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bnfold.graph import Layer, Net, Value
+from bnfold.runtimes import Place, Top
+
+_SQUASHING = frozenset({"Softmax", "Sigmoid"})
+_DECIDING = frozenset({"ArgMax", "DetectionOutput"})
+_RESHAPING = frozenset({"Flatten", "Reshape"})
+WEIGHTED = frozenset(
+    {
+        "BatchNorm", "Bias", "BN", "Convolution", "ConvolutionDepthwise", "Deconvolution",
+        "DepthwiseConvolution", "InnerProduct", "Scale",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A value of the original network and the one of the folded network to compare it with.
+
+    Attributes:
+        name: the folded network's name of the value.
+        layer, type, line: the folded network's layer that writes it; its line in the prototxt.
+        before, after: where to read it in the original and in the folded network.
+        end: the original's layer that writes it, where that is another one than `layer`: the
+            end of the chain that `layer` replaced.
+        depth: how many layers with weights the original's value has gone through.
+        decides: whether it is a decision (a class number, boxes that were kept) and not a
+            number that moves by as little as what it is made from.
+    """
+
+    name: str
+    layer: str
+    type: str
+    line: int
+    before: Place
+    after: Place
+    end: str | None
+    depth: int
+    decides: bool = False
+
+
+class Matching:
+    """The original and the folded network side by side.
+
+    Args:
+        before: the original network.
+        after: the folded network.
+    """
+
+    def __init__(self, before: Net, after: Net) -> None:
+        self._old = {layer.name: layer for layer in before.layers}
+        self._new = {layer.name: layer for layer in after.layers}
+        self._after = after
+        self._old_outputs = _outputs(before)
+        self._places = {**_places(before), **_places(after)}
+        self._depths = _depths(before)
+
+    def outputs(self) -> list[Pair]:
+        """The outputs that both networks have, by name, in the folded network's order."""
+        pairs = []
+        for name, new in _outputs(self._after).items():
+            old = self._old_outputs.get(name)
+            pair = old and self._pair(old, new, decides=_decides(new))
+            if pair:
+                pairs.append(pair)
+        return pairs
+
+    def scores(self) -> list[Pair]:
+        """What the outputs were squashed or decided from.
+
+        A Softmax or Sigmoid that is sure of itself hides almost any mistake, and an ArgMax any.
+        """
+        found: dict[Place, Pair] = {}
+        for value in _outputs(self._after).values():
+            for layer, index in _made_from(value):
+                old = self._old.get(layer.name)
+                if old is None or len(old.bottoms) <= index:
+                    continue
+                pair = self._pair(old.bottoms[index], layer.bottoms[index])
+                if pair:
+                    found.setdefault(pair.after, pair)
+        return list(found.values())
+
+    def layers(self) -> list[Pair]:
+        """Every value that both networks have, in the order in which the folded network runs.
+
+        A layer is matched by its name. Where the layers that read the original's value are gone
+        from the folded network, their end is what the folded layer has to give.
+        """
+        pairs = []
+        for layer in self._after.layers:
+            old = self._old.get(layer.name)
+            if old is None or layer.type == "Input":
+                continue
+            for before, after in zip(old.tops, layer.tops, strict=False):
+                pair = self._pair(self._end(before), after)
+                if pair:
+                    pairs.append(pair)
+        return pairs
+
+    def unmatched(self) -> list[str]:
+        """The folded network's layers that the original does not have."""
+        return [name for name in self._new if name not in self._old]
+
+    def _end(self, value: Value) -> Value:
+        while len(value.readers) == 1 and value.readers[0].name not in self._new:
+            tops = value.readers[0].tops
+            if len(tops) != 1:
+                break
+            value = tops[0]
+        return value
+
+    def _pair(self, before: Value, after: Value, decides: bool = False) -> Pair | None:
+        old, new = self._places.get(id(before)), self._places.get(id(after))
+        layer = after.producer
+        if old is None or new is None or layer is None:
+            return None
+        ends = before.producer.name if before.producer else ""
+        end = None if ends == layer.name else ends
+        depth = self._depths[id(before)].bit_count()
+        return Pair(after.name, layer.name, layer.type, layer.line, old, new, end, depth, decides)
+
+
+def _outputs(net: Net) -> dict[str, Value]:
+    return {
+        value.name: value
+        for layer in net.layers
+        if layer.type != "Input"
+        for value in layer.tops
+        if value.is_output
+    }
+
+
+def _places(net: Net) -> dict[int, Place]:
+    """Where to read each value, by its id; inputs are not among them, they are what was fed."""
+    return {
+        id(value): Top(layer.name, number)
+        for layer in net.layers
+        if layer.type != "Input" and layer.name
+        for number, value in enumerate(layer.tops)
+    }
+
+
+def _depths(net: Net) -> dict[int, int]:
+    """For each value the set of layers with weights above it, as the bits of a number."""
+    above: dict[int, int] = {id(value): 0 for value in net.inputs}
+    for number, layer in enumerate(net.layers):
+        own = 1 << number if layer.type in WEIGHTED else 0
+        for value in layer.bottoms:
+            own |= above[id(value)]
+        above.update((id(value), own) for value in layer.tops)
+    return above
+
+
+def _decides(value: Value) -> bool:
+    layer = value.producer
+    while layer is not None and layer.type in _RESHAPING:
+        layer = layer.bottoms[0].producer
+    return layer is not None and layer.type in _DECIDING
+
+
+def _made_from(value: Value) -> Iterator[tuple[Layer, int]]:
+    """Layers that squash or decide right before an output, with the numbers of their bottoms."""
+    layer = value.producer
+    if layer is None or layer.type not in _SQUASHING | _DECIDING | _RESHAPING:
+        return
+    for index, bottom in enumerate(layer.bottoms):
+        if layer.type not in _RESHAPING:
+            yield layer, index
+        yield from _made_from(bottom)

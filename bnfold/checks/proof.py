@@ -1,0 +1,136 @@
+"""The front door of verification: `bnfold.verify`, and what `bnfold.merge(verify=True)` does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnfold.checks.verification import Verification
+from bnfold.checks.verify import Files, PathLike, Progress, VerifyOptions, verify_files
+from bnfold.errors import BnfoldError, CheckFailedError
+from bnfold.fold import Options
+from bnfold.jobs import folded_name, one_line_errors, plan_only
+from bnfold.outputs import Outputs
+from bnfold.report import Report
+
+
+@dataclass(frozen=True)
+class VerifiedReport(Report):
+    """The report of a merge that was verified before its outputs took their names.
+
+    Attributes:
+        verification: what was found; it has passed.
+    """
+
+    verification: Verification
+
+    @classmethod
+    def of(cls, report: Report, verification: Verification) -> VerifiedReport:
+        """A report with its verification."""
+        values = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+        return cls(**values, verification=verification)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report's JSON object, with the verification's own under `verification`."""
+        return {**super().to_json(), "verification": self.verification.to_json()}
+
+
+def verify(
+    model: PathLike,
+    weights: PathLike,
+    *,
+    folded_model: PathLike | None = None,
+    folded_weights: PathLike | None = None,
+    options: VerifyOptions | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Run a network and its folded version on the same inputs in an engine, and compare.
+
+    Args:
+        model: the original prototxt.
+        weights: its caffemodel.
+        folded_model: the folded prototxt; by default what `merge` would have called it.
+        folded_weights: the folded caffemodel, likewise.
+        options: the inputs, the tolerance, the engine; see VerifyOptions for the defaults.
+        progress: is told after every batch how many are done, and of how many.
+
+    Returns:
+        What was found; `passed` says whether the two are the same function, and `failure` why not.
+
+    Raises:
+        BnfoldError: a file or an option cannot be used, or no engine can run the networks.
+    """
+    model, weights = Path(model), Path(weights)
+    with one_line_errors():
+        files = Files(
+            model,
+            weights,
+            folded_name(model) if folded_model is None else Path(folded_model),
+            folded_name(weights) if folded_weights is None else Path(folded_weights),
+        )
+        chosen = options or VerifyOptions()
+        return verify_files(files, _with_altered(chosen, _altered_by_default(files)), progress)
+
+
+def _with_altered(options: VerifyOptions, altered: Iterable[str]) -> VerifyOptions:
+    return dataclasses.replace(options, altered=options.altered.union(altered))
+
+
+def _altered_by_default(files: Files) -> set[str]:
+    """Which layers a merge with default options gives other values than before.
+
+    A merge with other options alters no more layers than that.
+    """
+    try:
+        return plan_only(files.model, files.weights, Options()).plan.altered
+    except BnfoldError:
+        # Only --bn-dialect, say, makes sense of this network; then all layers are compared.
+        return set()
+
+
+def prove(
+    report: Report,
+    outputs: Outputs,
+    options: VerifyOptions | None = None,
+    progress: Progress | None = None,
+) -> VerifiedReport:
+    """Verify a merge whose outputs have not taken their names yet.
+
+    Args:
+        report: what the merge did; its outputs are the names that they will take.
+        outputs: holds the files.
+        options, progress: as for `verify`.
+
+    Returns:
+        The report with what was found.
+
+    Raises:
+        CheckFailedError: the folded network is not the same function.
+        BnfoldError: as for `verify`.
+    """
+    assert report.weights is not None
+    assert report.output_model is not None
+    assert report.output_weights is not None
+    names = {
+        outputs.pending(report.output_model): report.output_model,
+        outputs.pending(report.output_weights): report.output_weights,
+    }
+    folded_model, folded_weights = names
+    files = Files(report.model, report.weights, folded_model, folded_weights)
+    try:
+        chosen = _with_altered(options or VerifyOptions(), report.plan.altered)
+        found = verify_files(files, chosen, progress)
+    except BnfoldError as error:
+        message = str(error)
+        for temporary, target in names.items():
+            message = message.replace(str(temporary), str(target))
+        raise BnfoldError(message) from error
+    found = dataclasses.replace(
+        found, folded_model=report.output_model, folded_weights=report.output_weights
+    )
+    if not found.passed:
+        raise CheckFailedError(f"{found.failure}; nothing was written")
+    return VerifiedReport.of(report, found)

@@ -1,0 +1,108 @@
+"""`bnfold bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+
+
+@click.command(
+    epilog="A ratio below 1 means that the folded network is faster. The limit is the ratio if "
+    "folding saved exactly the time that the engine's own profile gives to the removed layers. "
+    "Brackets hold the quartiles of times, and what the median of ratios is in with 95 %."
+)
+@model_option
+@click.option(
+    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
+)
+@click.option(
+    "--folded-model",
+    type=FILE,
+    metavar="P",
+    help="The folded prototxt  [default: deploy.folded.prototxt beside the original]",
+)
+@click.option(
+    "--folded-weights",
+    type=FILE,
+    metavar="P",
+    help="The folded caffemodel  [default: x.folded.caffemodel beside the original]",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many inputs go through at once  [default: what the prototxt says]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    default=5.0,
+    show_default=True,
+    help="How long to compare, in each setting of the engine; never fewer than 10 rounds.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Make exactly N rounds, however long they take.",
+)
+@runtime_options
+@report_options
+def bench(
+    model: Path,
+    weights: Path,
+    folded_model: Path | None,
+    folded_weights: Path | None,
+    batch: int | None,
+    seconds: float,
+    repeats: int | None,
+    runtime: str,
+    caffe_root: Path | None,
+    threads: int | None,
+    force: bool,
+    json_target: str | None,
+    quiet: bool,
+) -> None:
+    """Measure how much faster the folded network is.
+
+    Both networks run in turns in one process, on random inputs. Where the engine can merge
+    layers on its own, that is switched off first and then on, to show what it had done anyway.
+
+    \b
+    Examples:
+      bnfold bench --model deploy.prototxt --weights x.caffemodel
+      bnfold bench --model deploy.prototxt --weights x.caffemodel \\
+          --runtime opencv --threads 1 --batch 8 --seconds 20 --json -
+    """
+    import bnfold
+    from bnfold.cli.bench_printing import ProgressBar, json_bytes, show
+    from bnfold.jobs import folded_name, one_line_errors
+    from bnfold.outputs import Outputs, check_targets
+
+    json_file = None if json_target in (None, "-") else Path(json_target)
+    folded_model = folded_model or folded_name(model)
+    folded_weights = folded_weights or folded_name(weights)
+    with one_line_errors(), Outputs() as outputs:
+        if json_file is not None:
+            check_targets([json_file], [model, weights, folded_model, folded_weights], force)
+        with ProgressBar(quiet) as bar:
+            report = bnfold.bench(
+                model,
+                weights,
+                folded_model=folded_model,
+                folded_weights=folded_weights,
+                batch=batch,
+                threads=threads,
+                seconds=seconds,
+                repeats=repeats,
+                runtime=runtime,
+                caffe_root=caffe_root,
+                progress=bar.tell,
+            )
+        if json_file is not None:
+            outputs.write(json_file, json_bytes(report))
+    show(report, to_json=json_target == "-", quiet=quiet)

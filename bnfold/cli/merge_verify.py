@@ -1,0 +1,64 @@
+"""`bnfold merge --verify`: verification between writing the outputs and naming them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from bnfold.outputs import Outputs
+from bnfold.report import Report
+
+Check = Callable[[Report, Outputs, bool], Report]
+
+
+def proof(
+    wanted: bool,
+    dry_run: bool,
+    phase: str,
+    tolerance: float | None,
+    runtime: str,
+    caffe_root: Path | None,
+    threads: int | None,
+) -> Check:
+    """What to do with a merge before its outputs take their names: nothing, or verify it.
+
+    Raises:
+        UsageError: options that exclude each other.
+        BnfoldError: the tolerance is out of range.
+    """
+    if not wanted:
+        if tolerance is not None:
+            raise click.UsageError("--tolerance is for --verify; give both")
+        return lambda report, outputs, quiet: report
+    if dry_run:
+        raise click.UsageError("--dry-run writes no network to --verify; choose one of the two")
+    if phase != "TEST":
+        raise click.UsageError(f"engines run phase TEST, and cannot --verify --phase {phase}")
+    from bnfold.checks.proof import prove
+    from bnfold.checks.verify import VerifyOptions
+    from bnfold.cli.verify_printing import progress_bar
+
+    options = VerifyOptions(
+        tolerance=tolerance, runtime=runtime, caffe_root=caffe_root, threads=threads
+    )
+
+    def check(report: Report, outputs: Outputs, quiet: bool) -> Report:
+        with progress_bar("verifying", quiet) as progress:
+            return prove(report, outputs, options, progress)
+
+    return check
+
+
+def show_proof(report: Report, *, quiet: bool) -> None:
+    """Print the verification of a merge, if there was one: a line, and its notes."""
+    found = getattr(report, "verification", None)
+    if found is None:
+        return
+    from bnfold.cli.verify_printing import verdict
+
+    for note in found.notes:
+        click.echo(f"bnfold: warning: {note}", err=True)
+    if not quiet:
+        click.echo(f"verified: {verdict(found)}")

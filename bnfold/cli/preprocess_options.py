@@ -1,0 +1,114 @@
+"""The options that say how images become what a network is fed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bnfold.cli.options import FILE
+
+_NAMES = (
+    "mean_value", "mean_file", "scale", "raw_scale", "resize", "crop", "channel_order", "gray",
+)  # fmt: skip
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """HxW, or one number."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        from bnfold.checks.preprocess import parse_size
+
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Numbers with commas between them."""
+
+    name = "V[,V...]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(float(number) for number in value.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is no list of numbers; give one, or 104,117,123", param, ctx)
+
+
+def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Preprocessing; the command gets `preprocess`, a PreprocessOptions."""
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> Any:
+        from bnfold.checks.preprocess import PreprocessOptions
+        from bnfold.checks.preprocess_file import read_options
+
+        given = {name: arguments.pop(name) for name in _NAMES}
+        file = arguments.pop("preprocess")
+        # A mean value may be given once for each channel, too: --mean-value 104 --mean-value 117.
+        values = [value for group in given["mean_value"] for value in group]
+        given["mean_value"] = tuple(values) or None
+        options = PreprocessOptions(**given)
+        if file is not None:
+            options = options.over(read_options(file))
+        return function(preprocess=options, **arguments)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = (
+    click.option(
+        "--mean-value",
+        type=_Numbers(),
+        multiple=True,
+        help="Mean to subtract: one, or one for each channel.",
+    ),
+    click.option(
+        "--mean-file", type=FILE, metavar="P", help="Mean image to subtract, binaryproto or npy."
+    ),
+    click.option("--scale", type=float, metavar="S", help="Factor after the mean."),
+    click.option(
+        "--raw-scale",
+        type=float,
+        metavar="S",
+        help="Factor before the mean, of pixels as 0..1 (pycaffe's).  [default: 255]",
+    ),
+    click.option(
+        "--resize",
+        type=_Size(),
+        metavar="HxW|N",
+        help="Resize images, or with one number their shorter side.  [default: the input's size]",
+    ),
+    click.option(
+        "--crop", type=_Size(), metavar="HxW", help="Cut out the middle of the (resized) image."
+    ),
+    click.option(
+        "--channel-order",
+        type=click.Choice(["bgr", "rgb"]),
+        help="Order of color channels.  [default: bgr]",
+    ),
+    click.option(
+        "--gray/--no-gray",
+        default=None,
+        help="Read images as gray.  [default: if the network has one channel]",
+    ),
+    click.option(
+        "--preprocess",
+        type=FILE,
+        metavar="TOML",
+        help="A file with these options; those on the command line come first. What neither says "
+        "is taken from the model's transform_param and input shape.",
+    ),
+)

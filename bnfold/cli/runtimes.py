@@ -1,0 +1,55 @@
+"""`bnfold runtimes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bnfold.cli.options import FILE, report_options
+
+JSON_FORMAT = "bnfold.runtimes/1"
+
+
+@click.command()
+@click.option(
+    "--caffe-root",
+    type=FILE,
+    metavar="DIR",
+    help="Caffe's folder, for pycaffe  [default: whatever `import caffe` finds]",
+)
+@report_options
+def runtimes(caffe_root: Path | None, force: bool, json_target: str | None, quiet: bool) -> None:
+    """List the engines that can run networks here, and how to get the others.
+
+    They are needed for verify, accuracy and bench; merge and inspect need none.
+
+    \b
+    Examples:
+      bnfold runtimes
+      bnfold runtimes --caffe-root ~/caffe --json -
+    """
+    import json
+
+    from bnfold.jobs import one_line_errors
+    from bnfold.outputs import Outputs, check_targets
+    from bnfold.runtimes import available
+
+    json_file = None if json_target in (None, "-") else Path(json_target)
+    with one_line_errors(), Outputs() as outputs:
+        if json_file is not None:
+            check_targets([json_file], [], force)
+        found = available(caffe_root)
+        rows = [
+            {"name": i.name, "found": i.found, "version": i.version, "detail": i.detail}
+            for i in found
+        ]
+        document = json.dumps({"format": JSON_FORMAT, "runtimes": rows}, indent=2) + "\n"
+        if json_file is not None:
+            outputs.write(json_file, document.encode())
+    if json_target == "-":
+        click.echo(document, nl=False)
+    elif not quiet:
+        for info in found:
+            state = f"{info.version} in " if info.found else "not usable: "
+            click.echo(f"{info.name} {state}{info.detail}")

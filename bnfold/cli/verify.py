@@ -1,0 +1,145 @@
+"""`bnfold verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+from bnfold.cli.preprocess_options import preprocess_options
+from bnfold.errors import CheckFailedError
+
+
+@click.command(
+    epilog="Exit codes: 0 the same function, 1 not the same, 2 bad input, or no engine can run "
+    "the networks. Without --tolerance the limit is 16 times what moving every weight to a "
+    "neighbouring float does, measured for each value."
+)
+@model_option
+@click.option(
+    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
+)
+@click.option(
+    "--folded-model",
+    type=FILE,
+    metavar="P",
+    help="The folded prototxt  [default: deploy.folded.prototxt beside the original]",
+)
+@click.option(
+    "--folded-weights",
+    type=FILE,
+    metavar="P",
+    help="The folded caffemodel  [default: x.folded.caffemodel beside the original]",
+)
+@click.option(
+    "--images",
+    type=FILE,
+    metavar="DIR|LIST",
+    help="Feed these images: a folder, a list file or an LMDB  [default: random inputs]",
+)
+@click.option(
+    "--root", type=FILE, metavar="DIR", help="Where a list's paths start  [default: its folder]"
+)
+@click.option(
+    "--random",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Feed N random inputs of the scale that the network was trained on  [default: 8]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="Seed of everything random.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="T",
+    help="Largest difference to allow, as a share of a value's largest magnitude  "
+    "[default: measured]",
+)
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Compare the layers as well; one past its tolerance fails the check.",
+)
+@preprocess_options
+@runtime_options
+@report_options
+def verify(
+    model: Path,
+    weights: Path,
+    folded_model: Path | None,
+    folded_weights: Path | None,
+    images: Path | None,
+    root: Path | None,
+    random: int | None,
+    seed: int,
+    tolerance: float | None,
+    layers: bool,
+    preprocess: Any,
+    runtime: str,
+    caffe_root: Path | None,
+    threads: int | None,
+    force: bool,
+    json_target: str | None,
+    quiet: bool,
+) -> None:
+    """Check in a real engine that the folded network is the same function.
+
+    Both networks get the same inputs, and every output is compared, as is what a last Softmax
+    was computed from. Where they differ, the first layer that does is named.
+
+    \b
+    Examples:
+      bnfold verify --model deploy.prototxt --weights x.caffemodel
+      bnfold verify --model deploy.prototxt --weights x.caffemodel --images photos/ --layers
+      bnfold verify --model deploy.prototxt --weights x.caffemodel --runtime opencv --json -
+    """
+    import bnfold
+    from bnfold.checks.preprocess import PreprocessOptions
+    from bnfold.cli.verify_printing import json_bytes, progress_bar, show
+    from bnfold.jobs import folded_name, one_line_errors
+    from bnfold.outputs import Outputs, check_targets
+
+    if images is not None and random is not None:
+        raise click.UsageError("--images and --random exclude each other; choose one of the two")
+    if images is None and (root is not None or preprocess != PreprocessOptions()):
+        raise click.UsageError("options that are about images need --images")
+    options = bnfold.VerifyOptions(
+        images=images,
+        root=root,
+        preprocess=preprocess,
+        random=8 if random is None else random,
+        seed=seed,
+        tolerance=tolerance,
+        layers=layers,
+        runtime=runtime,
+        threads=threads,
+        caffe_root=caffe_root,
+    )
+    folded_model = folded_model or folded_name(model)
+    folded_weights = folded_weights or folded_name(weights)
+    json_file = None if json_target in (None, "-") else Path(json_target)
+    with one_line_errors(), Outputs() as outputs:
+        if json_file is not None:
+            check_targets([json_file], [model, weights, folded_model, folded_weights], force)
+        with progress_bar("verifying", quiet) as progress:
+            found = bnfold.verify(
+                model,
+                weights,
+                folded_model=folded_model,
+                folded_weights=folded_weights,
+                options=options,
+                progress=progress,
+            )
+        if json_file is not None:
+            outputs.write(json_file, json_bytes(found))
+    show(found, to_json=json_target == "-", quiet=quiet)
+    if not found.passed:
+        raise CheckFailedError(found.failure)

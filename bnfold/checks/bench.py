@@ -28,6 +28,7 @@ from bnfold.checks.rounds import (
 from bnfold.checks.spread import spread
 from bnfold.errors import BnfoldError
 from bnfold.fold import Options
+from bnfold.graph import infer_shapes
 from bnfold.jobs import PathLike, folded_name, one_line_errors, read_net
 from bnfold.report import Counts
 from bnfold.runtimes import Runtime, pick

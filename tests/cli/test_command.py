@@ -122,7 +122,7 @@ def test_inspect_without_weights_plans_from_the_prototxt_alone(run, pair):
 # ---------------------------------------------------------------- JSON
 
 KEYS = {
-    "format", "model", "weights", "output_model", "output_weights", "phase", "layers",
+    "format", "model", "weights", "output_model", "output_weights", "phase", "layers", "altered",
     "engines", "warnings", "before", "after",
 }  # fmt: skip
 COUNTS = {

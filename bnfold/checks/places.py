@@ -104,10 +104,6 @@ class Matching:
                     pairs.append(pair)
         return pairs
 
-    def unmatched(self) -> list[str]:
-        """The folded network's layers that the original does not have."""
-        return [name for name in self._new if name not in self._old]
-
     def _end(self, value: Value) -> Value:
         while len(value.readers) == 1 and value.readers[0].name not in self._new:
             tops = value.readers[0].tops

@@ -18,16 +18,16 @@ def on_data(**options):
 
 
 CONVOLUTIONS = {
-    "plain": dict(),
-    "without a bias": dict(bias=False),
-    "groups": dict(outputs=6, group=2),
-    "depthwise": dict(outputs=4, group=4, bias=False),
-    "two outputs a channel": dict(outputs=8, group=4),
-    "dilation": dict(words="dilation: 2"),
-    "strides": dict(words="stride_h: 2 stride_w: 3"),
-    "not square": dict(kernel="kernel_h: 1 kernel_w: 3", spatial=(1, 3)),
-    "pointwise": dict(kernel=1),
-    "padding of zero": dict(words="pad: 0"),
+    "plain": {},
+    "without a bias": {"bias": False},
+    "groups": {"outputs": 6, "group": 2},
+    "depthwise": {"outputs": 4, "group": 4, "bias": False},
+    "two outputs a channel": {"outputs": 8, "group": 4},
+    "dilation": {"words": "dilation: 2"},
+    "strides": {"words": "stride_h: 2 stride_w: 3"},
+    "not square": {"kernel": "kernel_h: 1 kernel_w: 3", "spatial": (1, 3)},
+    "pointwise": {"kernel": 1},
+    "padding of zero": {"words": "pad: 0"},
 }
 
 

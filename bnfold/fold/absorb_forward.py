@@ -51,7 +51,7 @@ class AbsorbForward:
             why = f"'{run.bottom.name}' means another value where what reads it stands"
             return Reason(Code.NAME_TAKEN, why)
         if not can_join(context.net, run.bottom, run.top, run.layers):
-            why = f"'{run.bottom.name}' lies in memory that is written over in between"
+            why = f"'{run.bottom.name}' would share its memory with a layer that works in place"
             return Reason(Code.NAME_TAKEN, why)
         return permitted(context, run, moves)
 

@@ -28,6 +28,10 @@ class Code(str, Enum):
     UNKNOWN_SHAPE = "unknown-shape"
     NO_SCALE_TYPE = "no-scale-type"
     CHOSEN = "chosen"
+    UNKNOWN_LAYER = "unknown-layer"
+    FIXED = "fixed-channels"
+    NOT_CONSTANT = "not-constant"
+    LAST_CHANNEL = "last-channel"
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,34 @@ class EngineChange:
     replaced: str | None
 
 
+@dataclass(frozen=True)
+class DeadChannels:
+    """Output channels of a layer that are constant.
+
+    Attributes:
+        layer, type, line: the layer, and where it stands in the prototxt.
+        channels: which of its channels, in order, as the input counts them.
+        total: how many channels it had.
+        into: the layers whose bias took what the channels gave them.
+        reason: why the channels stay; None where they are removed.
+    """
+
+    layer: str
+    type: str
+    line: int
+    channels: tuple[int, ...]
+    total: int
+    into: tuple[str, ...] = ()
+    reason: Reason | None = None
+
+
 @dataclass
 class Plan:
     """What a merge will do; rewrites add to it as they go."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     engines: list[EngineChange] = field(default_factory=list)
+    dead: list[DeadChannels] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def of(self, *fates: Fate) -> Iterator[Outcome]:

@@ -41,7 +41,7 @@ class Host:
     Attributes:
         layer: the layer itself.
         kind: "Convolution", "Deconvolution" or "InnerProduct".
-        channels: its output channels, `num_output`.
+        channels: its output channels, `num_output`, after the rewrites so far.
         has_bias: `bias_term`, as the prototxt has it.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
     """
@@ -60,10 +60,10 @@ class Host:
             PrototxtError: a parameter has a bad value.
             BnfoldError: `num_output` is missing.
         """
-        param = layer.param(_param(kind))
-        if not param.num_output:
+        outputs = layer.current(_param(kind)).num_output
+        if not outputs:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        return cls(layer, kind, param.num_output, param.bias_term, keep_dtype)
+        return cls(layer, kind, outputs, layer.param(_param(kind)).bias_term, keep_dtype)
 
     @property
     def param(self) -> str:
@@ -243,7 +243,7 @@ class Host:
 
     @property
     def _group(self) -> int:
-        return max(1, self.layer.param(self.param).group) if self.kind != "InnerProduct" else 1
+        return max(1, self.layer.current(self.param).group) if self.kind != "InnerProduct" else 1
 
     def _rank(self) -> int:
         """The number of axes of its output."""

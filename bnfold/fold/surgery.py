@@ -5,6 +5,8 @@ A layer is compared with what its text and its record say; only differences beco
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, schema
@@ -18,8 +20,10 @@ def edit_document(net: Net) -> Document:
         if layer.removed:
             net.document.remove(layer.field)
             continue
-        _rename(net.document, layer.text.all("bottom"), [v.name for v in layer.bottoms])
-        _rename(net.document, layer.text.all("top"), [v.name for v in layer.tops])
+        for end, values in (("bottom", layer.bottoms), ("top", layer.tops)):
+            fields = layer.text.all(end)
+            names = [value.name for value in values]
+            _respell(net.document, layer.text, fields, [f.string() for f in fields], names)
         _retype(net.document, layer)
         for (message, field), value in layer.settings.items():
             _set(net.document, layer, message, field, value)
@@ -41,10 +45,29 @@ def weight_edits(net: Net) -> dict[str, LayerEdit]:
     return edits
 
 
-def _rename(document: Document, fields: list[Field], names: list[str]) -> None:
-    for field, name in zip(fields, names, strict=True):
-        if field.string() != name:
-            document.replace(field, name)
+def _respell(
+    document: Document,
+    message: Message,
+    fields: list[Field],
+    old: Sequence[str | int | float],
+    new: Sequence[str | int | float],
+) -> None:
+    """Give repeated fields that say `old` the values `new`, in as few edits as will do."""
+    if len(old) == len(new):
+        for field, was, value in zip(fields, old, new, strict=True):
+            if was != value:
+                document.replace(field, value)
+        return
+    for _, start, stop, new_start, new_stop in SequenceMatcher(None, old, new).get_opcodes():
+        here, values = fields[start:stop], new[new_start:new_stop]
+        for i, (field, value) in enumerate(zip(here, values, strict=False)):
+            if old[start + i] != value:
+                document.replace(field, value)
+        for field in here[len(values) :]:
+            document.remove(field)
+        after = fields[stop - 1] if stop else _anchor(message)
+        for value in values[len(here) :]:
+            document.add(message, fields[0].name, value, after=after)
 
 
 def _retype(document: Document, layer: Layer) -> None:
@@ -56,7 +79,14 @@ def _retype(document: Document, layer: Layer) -> None:
 def _set(document: Document, layer: Layer, message: str, name: str, value: ParamValue) -> None:
     """Set a parameter; one that equals its default is not written, and no longer stands."""
     holder = layer.text.get(message)
-    text: ParamValue | Ident = Ident(value) if _is_enum(message, name) else value
+    if isinstance(value, tuple):
+        _set_repeated(document, layer, message, name, value)
+        return
+    if value is None:
+        for stale in holder.message().all(name) if holder else []:
+            document.remove(stale)
+        return
+    text = Ident(value) if isinstance(value, str) and _is_enum(message, name) else value
     default = _is_default(message, name, value)
     if holder is None:
         if not default:
@@ -72,6 +102,20 @@ def _set(document: Document, layer: Layer, message: str, name: str, value: Param
         document.remove(written)
     else:
         document.replace(written, text)
+
+
+def _set_repeated(
+    document: Document, layer: Layer, message: str, name: str, values: tuple[int | float, ...]
+) -> None:
+    holder = layer.text.get(message)
+    assert holder is not None
+    fields = holder.message().all(name)
+    if fields:
+        old = tuple(getattr(layer.param(message), name))
+        _respell(document, holder.message(), fields, old, values)
+        return
+    for value in values:
+        document.add(holder.message(), name, value, after=_anchor(holder.message()))
 
 
 def _place(layer: Layer) -> Field | None:
@@ -106,7 +150,9 @@ def _record_edit(layer: Layer) -> LayerEdit:
 
 
 def _stored(message: str, name: str, value: ParamValue) -> ParamValue | None:
-    return None if _is_default(message, name, value) else _number(message, name, value)
+    if value is None or _is_default(message, name, value):
+        return None
+    return _number(message, name, value)
 
 
 def _number(message: str, name: str, value: ParamValue) -> ParamValue:
@@ -116,6 +162,8 @@ def _number(message: str, name: str, value: ParamValue) -> ParamValue:
 
 
 def _is_default(message: str, name: str, value: ParamValue) -> bool:
+    if isinstance(value, tuple):
+        return not value
     descriptor = _descriptor(message, name)
     default = descriptor.default_value
     if descriptor.enum_type:

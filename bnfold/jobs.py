@@ -89,11 +89,22 @@ class MergeJob:
     def write(self, outputs: Outputs) -> Report:
         """Fold and write both files into `outputs`; they take their names when it is left."""
         with self._folded() as folding:
+            self._check_suffix(folding.stored)
             with outputs.open(self.output_weights) as descriptor:
                 folding.stored.write(descriptor, folding.edits)
                 size = os.fstat(descriptor).st_size
             outputs.write(self.output_model, folding.text)
             return self._report(folding, self.output_model, self.output_weights, size)
+
+    def _check_suffix(self, stored: Weights) -> None:
+        # Caffe takes a name that ends in .h5, and no other, for HDF5 (BVLC caffe 1.0, net.cpp).
+        if stored.is_hdf5 == (self.output_weights.suffix == ".h5"):
+            return
+        kind, ends = ("HDF5", "ends") if stored.is_hdf5 else ("binary", "does not end")
+        raise BnfoldError(
+            f"{self.output_weights}: the weights are {kind}, and Caffe tells the format by the "
+            f"name; choose one that {ends} in .h5"
+        )
 
     def rehearse(self) -> Report:
         """Compute every output value and write none: what `write` refuses is refused."""

@@ -234,7 +234,8 @@ def test_no_permission_in_the_folder(refuses, monkeypatch, tmp_path):
         refuses([f"{target}: Permission denied", "check its permissions"])
 
 
-def test_termination_in_the_midst_of_a_merge_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_in_the_midst_of_a_merge_leaves_nothing(sent, tmp_path):
     folder = tmp_path / "work"
     folder.mkdir()
     model, weights = network().save(folder)
@@ -250,9 +251,9 @@ def test_termination_in_the_midst_of_a_merge_leaves_nothing(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", slow, *arguments], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
     assert len(snapshot(folder)) == 3
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(sent)
     start = time.monotonic()
-    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.wait(timeout=20) == 128 + sent
     process.stdout.close()
     assert time.monotonic() - start < 20
     assert snapshot(folder) == before

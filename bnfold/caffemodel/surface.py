@@ -47,12 +47,14 @@ class Weights(ABC):
     name: the network's name, or "".
     records: the layer records, in the file's order.
     duplicates: names that more than one record has.
+    is_hdf5: whether it is an HDF5 file, else a binary one.
     """
 
     path: str
     name: str
     records: Sequence[LayerRecord]
     duplicates: tuple[str, ...]
+    is_hdf5: bool = False
 
     @abstractmethod
     def get(self, name: str) -> LayerRecord | None:

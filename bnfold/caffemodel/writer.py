@@ -13,7 +13,7 @@ from .file import WeightsFile
 from .pieces import Copy, Piece, Pieces, size_of
 from .records import BinaryRecord
 from .requests import refuse_own_file, refuse_unknown
-from .stream import Copier, keep_arrays, write_bytes, write_values
+from .stream import STRETCH, Copier, Disk, keep_arrays, write_bytes, write_values
 
 # protobuf messages end here, and Caffe reads the file as one.
 _MAX_MESSAGE = (1 << 31) - 1
@@ -40,14 +40,19 @@ def write_weights(
     if not isinstance(out, int):
         out.flush()
     copier = Copier(file, fd)
+    disk = Disk(fd)
+    disk.reserve(size)
     keep_arrays()
     for piece in pieces:
         if isinstance(piece, bytes):
             write_bytes(fd, memoryview(piece))
         elif isinstance(piece, Copy):
-            copier.copy(piece.start, piece.end)
+            for start in range(piece.start, piece.end, STRETCH):
+                copier.copy(start, min(start + STRETCH, piece.end))
+                disk.start()
         else:
             write_values(file, fd, piece)
+        disk.start()
     if not isinstance(out, int) and out.seekable():
         out.seek(0, os.SEEK_CUR)  # so that the file object sees how far the descriptor got
 

@@ -50,7 +50,11 @@ cli.add_command(inspect)
 def main() -> NoReturn:
     """Run the command line and exit."""
     _prepare_streams()
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What the caller chose to ignore (`nohup bnfold ...`) stays ignored.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminated)
     sys.exit(_run())
 
 

@@ -101,9 +101,8 @@ def summary(report: Report) -> list[str]:
 def _savings(before: Counts, after: Counts) -> str:
     work, traffic = before.operations - after.operations, before.traffic - after.traffic
     line = (
-        f"each forward pass saves {work / 1e6:,.1f} M of {before.operations / 1e6:,.1f} M "
-        f"floating-point operations and {_size(traffic)} of {_size(before.traffic)} of "
-        "memory traffic"
+        f"each forward pass saves {_scaled(work)} of {_scaled(before.operations)} floating-point "
+        f"operations and {_size(traffic)} of {_size(before.traffic)} of memory traffic"
     )
     if before.uncounted:
         line += f" ({_plural(before.uncounted, 'layer')} of unknown cost not counted)"
@@ -140,9 +139,14 @@ def _plural(count: int, noun: str) -> str:
 
 def _size(size: int) -> str:
     """A size in bytes for people, in decimal units."""
-    value = float(size)
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+    return f"{size} bytes" if size < 1000 else f"{_scaled(size)}B"
+
+
+def _scaled(count: int) -> str:
+    """A large number in thousands, millions or (American) billions."""
+    value = float(count)
+    for unit in ("", "k", "M"):
+        if abs(value) < 1000:
+            return f"{value:.0f}" if not unit else f"{value:.1f} {unit}"
         value /= 1000
-    return f"{value:.2f} GB"
+    return f"{value:.2f} G"

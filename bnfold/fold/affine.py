@@ -90,7 +90,10 @@ class Affine:
     def equals(self, other: Affine) -> bool:
         """Whether both are known and the same, number by number."""
         return all(
-            mine is not None and its is not None and bool(np.all(mine == its))
+            mine is not None
+            and its is not None
+            and (1 in (mine.size, its.size) or mine.size == its.size)
+            and bool(np.all(mine == its))
             for mine, its in ((self.scale, other.scale), (self.shift, other.shift))
         )
 

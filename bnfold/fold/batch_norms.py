@@ -16,7 +16,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Affine, Vector, batch_norm, normalise
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs, vector
-from bnfold.graph import Layer, Phase
+from bnfold.graph import Layer, Phase, own_phase
 
 BN_DIALECTS = ("variance", "inverse-std", "scale-shift")
 """What the blobs of a `BN` layer may be.
@@ -43,16 +43,14 @@ _BN_FIELDS = frozenset(
 def uses_batch(layer: Layer, phase: Phase) -> Reason | None:
     """Why a BatchNorm normalises by the batch it sees and not by stored statistics, if so."""
     param = layer.param("batch_norm_param")
-    own_phase = layer.text.get("phase")
     if param.HasField("use_global_stats"):
         stored = bool(param.use_global_stats)
         why = "use_global_stats is false"
-    elif own_phase is not None:
-        stored = own_phase.enum({"TRAIN": 0, "TEST": 1}) == Phase.TEST.number
-        why = "the layer says `phase: TRAIN`"
     else:
-        stored = phase is Phase.TEST
+        stored = own_phase(layer.text, phase) is Phase.TEST
         why = "in phase TRAIN use_global_stats is false unless written"
+        if layer.text.get("phase") is not None:
+            why = "the layer says `phase: TRAIN`"
     if stored:
         return None
     return Reason(
@@ -129,7 +127,11 @@ def bn_dialect(layer: Layer, chosen: str | None, phase: Phase) -> str | Reason:
             "weights can express",
             "if its statistics are baked in, write `bn_mode: INFERENCE`",
         )
-    if chosen != "scale-shift" and phase is Phase.TRAIN and not param.frozen:
+    if (
+        chosen != "scale-shift"
+        and own_phase(layer.text, phase) is Phase.TRAIN
+        and not param.frozen
+    ):
         return Reason(
             Code.BATCH_STATISTICS,
             "in phase TRAIN it normalises by each batch's own statistics (it is not frozen)",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnfold.fold.affine import Affine
 from bnfold.fold.dialects import AFFINE_TYPES, PARAMS
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
@@ -46,19 +47,17 @@ class Collapse:
             return why
         if not context.collapse:
             return why
-        if context.net.is_v1:
-            text = f"{why.text}; a V1 file has no Scale that it could become"
-            return Reason(Code.NO_SCALE_TYPE, text, "upgrade the files with Caffe's tools")
-        if not context.choice.allows(*run.layers):
+        # What something went into was allowed then, and must be written.
+        if not run.touched and not context.choice.allows(*run.layers):
             return Reason(Code.CHOSEN, "it stays as it is, as the user asked (--keep or --only)")
-        if context.has_weights and _channels(context, run) is None:
-            text = f"{why.text}; over how many channels it acts cannot be told"
-            return Reason(Code.UNKNOWN_SHAPE, text)
+        obstacle = no_scale(context, run, run.affine)
+        if obstacle:
+            return Reason(obstacle.code, f"{why.text}; {obstacle.text}", obstacle.hint)
         return None
 
     def _apply(self, context: Context, run: Run) -> None:
-        scales = [layer for layer in run.layers if layer.type == "Scale"]
-        survivor = scales[-1] if scales else run.layers[-1]
+        survivor = _survivor(context, run)
+        assert survivor is not None
         at = run.layers.index(survivor)
         _become_scale(context, run, survivor)
         for layer in reversed(run.layers[:at]):
@@ -70,6 +69,39 @@ class Collapse:
                 _note(context, layer, Fate.SCALE, _why_it_stays(run))
             else:
                 _note(context, layer, Fate.MERGED, None, (survivor.name,))
+
+
+def no_scale(context: Context, run: Run, affine: Affine) -> Reason | None:
+    """Why a run cannot be written as one Scale that computes `affine`, if so."""
+    if context.net.is_v1:
+        why = f"a V1 file has no Scale that {run.layers[-1]} could become"
+        return Reason(Code.NO_SCALE_TYPE, why, "upgrade the files with Caffe's tools")
+    if not context.has_weights:
+        return None
+    if affine.channels == 1 and _channels(context, run) is None:
+        why = f"over how many channels {run.layers[-1]} acts cannot be told"
+        return Reason(Code.UNKNOWN_SHAPE, why)
+    if _survivor(context, run) is None:
+        why = f"{run.layers[-1]} has no record in the weights file that could hold a scale"
+        return Reason(Code.NO_SCALE_TYPE, why)
+    return None
+
+
+def _survivor(context: Context, run: Run) -> Layer | None:
+    """The layer that becomes the Scale: the last Scale that can, else the last other layer.
+
+    It needs a record to hold the numbers, and must still be reached by the name that the run
+    reads once the layers in front of it are gone.
+    """
+    found = None
+    for at, layer in enumerate(run.layers):
+        if context.has_weights and layer.record is None:
+            continue
+        if not context.net.reaches(run.bottom, [layer], run.layers[:at]):
+            continue
+        if layer.type == "Scale" or found is None or found.type != "Scale":
+            found = layer
+    return found
 
 
 def _become_scale(context: Context, run: Run, layer: Layer) -> None:
@@ -99,6 +131,8 @@ def _become_scale(context: Context, run: Run, layer: Layer) -> None:
 def _channels(context: Context, run: Run) -> int | None:
     if run.channels is not None:
         return run.channels
+    if run.affine.channels > 1:
+        return run.affine.channels
     shape = context.shapes.get(run.bottom)
     return shape[1] if shape is not None and len(shape) > 1 else None
 
@@ -109,7 +143,8 @@ def _drop(context: Context, run: Run) -> bool:
     if not context.choice.allows(*run.layers):
         return False
     alone = bottom.readers == [run.layers[0]] and not bottom.outside_readers
-    if bottom.producer is not None and alone:
+    # What provides the network's input keeps its name, by which it is fed.
+    if bottom.producer is not None and bottom.producer.bottoms and alone:
         for layer in run.layers:
             net.remove_into_producer(layer)
     elif top.readers and not top.outside_readers and net.reaches(bottom, top.readers, run.layers):

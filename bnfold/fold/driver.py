@@ -141,6 +141,10 @@ def find_runs(context: Context) -> None:
 
 
 def _read(context: Context, layer: Layer) -> Reading | Reason | None:
+    weights, sharers = context.net.weights, context.net.sharers(layer)
+    if layer.type in AFFINE_TYPES and weights is not None and weights.is_hdf5 and sharers:
+        why = f"it shares blobs with {sharers[0]}, and HDF5 stores them with their owner only"
+        return Reason(Code.SHARED_WEIGHTS, why, "save the weights as a binary caffemodel")
     shape = context.shapes.get(layer.bottoms[0]) if layer.bottoms else None
     reading = context.reader.read(layer, shape)
     if isinstance(reading, Reading):

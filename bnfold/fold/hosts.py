@@ -33,6 +33,11 @@ HOST_TYPES: Mapping[str, str] = {
 }
 """The types that take an affine in, each with the one whose layout it has."""
 
+FUSED = frozenset(
+    {"relu", "fuse_relu", "fused_relu", "with_relu", "negative_slope", "activation", "fusion_type"}
+)
+"""Fields by which forks let a host apply an activation to what it computed (intel/caffe: relu)."""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -41,6 +46,8 @@ class Host:
     Attributes:
         layer: the layer itself.
         kind: "Convolution", "Deconvolution" or "InnerProduct".
+        depthwise: whether its type is one that forks have for a convolution with a group for
+            each channel.
         channels: its output channels, `num_output`, after the rewrites so far.
         has_bias: `bias_term`, as the prototxt has it.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
@@ -48,27 +55,46 @@ class Host:
 
     layer: Layer
     kind: str
+    depthwise: bool
     channels: int
     has_bias: bool
     keep_dtype: bool
 
     @classmethod
-    def of(cls, layer: Layer, kind: str, keep_dtype: bool) -> Host:
-        """Read a layer as a host of a kind.
+    def of(cls, layer: Layer, type_name: str, keep_dtype: bool) -> Host:
+        """Read a layer as a host.
+
+        Args:
+            layer: the layer.
+            type_name: its type, or what its type is treated as; one of HOST_TYPES.
+            keep_dtype: whether changed blobs keep the type they are stored in.
 
         Raises:
             PrototxtError: a parameter has a bad value.
             BnfoldError: `num_output` is missing.
         """
-        outputs = layer.current(_param(kind)).num_output
-        if not outputs:
+        kind, depthwise = HOST_TYPES[type_name], type_name in DEPTHWISE_TYPES
+        channels = layer.current(_param(kind)).num_output
+        if not channels and depthwise and layer.record and layer.record.blobs:
+            # A depthwise type may leave it out, since it keeps its channels.
+            channels = layer.record.blobs[0].shape[0]
+        if not channels and not depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        return cls(layer, kind, outputs, layer.param(_param(kind)).bias_term, keep_dtype)
+        has_bias = layer.param(_param(kind)).bias_term
+        return cls(layer, kind, depthwise, channels, has_bias, keep_dtype)
 
     @property
     def param(self) -> str:
         """The name of the message that describes it."""
         return _param(self.kind)
+
+    def has_layout_of(self, other: Host) -> bool:
+        """Whether each value of its weight belongs to the same channel as in another host."""
+        mine, its = (
+            (host.kind, host.channels, host.has_bias, host._group, host._transposed)
+            for host in (self, other)
+        )
+        return mine == its
 
     def misfit(self, affine: Affine) -> Reason | None:
         """Why the channels of this layer are not those of an affine behind it, if so.
@@ -76,15 +102,17 @@ class Host:
         Raises:
             BnfoldError: their numbers differ, so that the files cannot belong together.
         """
-        param = self.layer.param(self.param)
-        axis = param.axis
-        if axis != 1 and (self.kind == "InnerProduct" or axis != 1 - self._rank()):
+        if not self._acts_on_channels():
             return Reason(
                 Code.NOT_PER_CHANNEL,
-                f"{self.layer} has axis: {axis}, so its outputs are not the channels (axis 1) "
-                "that are normalised",
+                f"{self.layer} has axis: {self._axis}, so its outputs are not the channels "
+                "(axis 1) that are normalised",
             )
-        if affine.channels not in (1, self.channels):
+        fused = FUSED & Words.of(self.layer, self.param).names
+        if fused:
+            why = f"{self.layer} has {', '.join(sorted(fused))}, so it does more than multiply"
+            return Reason(Code.NO_HOST, why)
+        if self.channels and affine.channels not in (1, self.channels):
             raise BnfoldError(
                 f"{self.layer} (line {self.layer.line}) has num_output {self.channels}, but what "
                 f"follows it has numbers for {affine.channels} channels; do the two files belong "
@@ -94,15 +122,13 @@ class Host:
 
     def input_misfit(self, affine: Affine) -> Reason | None:
         """Why an affine in front of this layer cannot go into its weights, if so."""
-        param = self.layer.param(self.param)
         if len(self.layer.bottoms) != 1:
             why = f"{self.layer} has {len(self.layer.bottoms)} bottoms with the same weights"
             return Reason(Code.SHARED_WEIGHTS, why)
-        if self.kind == "InnerProduct":
-            if param.axis != 1:
-                why = f"{self.layer} has axis: {param.axis}, so channels are not its inputs alone"
-                return Reason(Code.NOT_PER_CHANNEL, why)
-        elif not affine.is_shiftless:
+        if not self._acts_on_channels():
+            why = f"{self.layer} has axis: {self._axis}, so its inputs are not the channels"
+            return Reason(Code.NOT_PER_CHANNEL, why)
+        if self.kind != "InnerProduct" and not affine.is_shiftless:
             refusal = self._meets_padding()
             if refusal and affine.shift is None:
                 why = f"whether it fits {self.layer} depends on its shift, and there are no weights"
@@ -245,6 +271,14 @@ class Host:
     def _group(self) -> int:
         return max(1, self.layer.current(self.param).group) if self.kind != "InnerProduct" else 1
 
+    @property
+    def _axis(self) -> int:
+        return int(self.layer.param(self.param).axis)
+
+    def _acts_on_channels(self) -> bool:
+        """Whether its `axis` is 1, which a convolution may also count from the end."""
+        return self._axis == 1 or (self.kind != "InnerProduct" and self._axis == 1 - self._rank())
+
     def _rank(self) -> int:
         """The number of axes of its output."""
         if self.layer.record is not None and self.layer.record.blobs:
@@ -283,7 +317,7 @@ class Host:
         else:
             # Row (o, c) of a grouped weight reads input c of the group that o is in. A fork's
             # depthwise type has as many groups as outputs, whether its text says so or not.
-            group = shape[0] if self.layer.type in DEPTHWISE_TYPES else self._group
+            group = shape[0] if self.depthwise and self._group == 1 else self._group
             first = np.arange(shape[0])[:, None] // (shape[0] // group) * shape[1]
             table = (first + np.arange(shape[1])).ravel()
             period = size // table.size

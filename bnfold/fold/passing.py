@@ -27,8 +27,9 @@ from itertools import accumulate
 from bnfold.fold.affine import Affine
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer, Phase, Value
-from bnfold.graph.axes import axis_index, item_count
+from bnfold.graph import Layer, Phase, Value, own_phase
+from bnfold.graph.axes import Shape, axis_index, item_count
+from bnfold.graph.shape_rules import RULES
 from bnfold.graph.words import Words
 
 _MAX, _AVE = 0, 1
@@ -91,7 +92,7 @@ def _values(layer: Layer, affine: Affine, needed: str) -> Reason:
 
 
 def _dropout(context: Context, layer: Layer) -> Reason | None:
-    if context.phase is Phase.TRAIN:
+    if own_phase(layer.text, context.phase) is Phase.TRAIN:
         return Reason(Code.NO_HOST, f"{layer} drops values at random in phase TRAIN")
     unknown = Words.of(layer, "dropout_param").names - {"dropout_ratio"}
     if unknown:
@@ -110,9 +111,21 @@ def _keeps_channels(context: Context, layer: Layer, affine: Affine) -> Reason | 
             return None
         why = f"whether {layer} keeps channels apart depends on shapes that cannot be told"
         return Reason(Code.UNKNOWN_SHAPE, why)
-    if len(target) > 1 and len(source) > 1 and source[:2] == target[:2]:
-        return None
-    return Reason(Code.NOT_PER_CHANNEL, f"{layer} mixes channels with other axes")
+    if len(target) < 2 or len(source) < 2 or source[:2] != target[:2]:
+        return Reason(Code.NOT_PER_CHANNEL, f"{layer} mixes channels with other axes")
+    if not _follows_batch(layer, source, target):
+        why = f"{layer} has the batch size written down, and with another would mix channels"
+        return Reason(Code.NOT_PER_CHANNEL, why)
+    return None
+
+
+def _follows_batch(layer: Layer, source: Shape, target: Shape) -> bool:
+    """Whether a Flatten or Reshape does the same to each item of a batch of any size."""
+    batch, *rest = source
+    if batch is None:
+        return layer.type == "Flatten"
+    doubled = RULES[layer.type](layer, [(2 * batch, *rest)])
+    return target[0] == batch and doubled == (2 * batch, *target[1:])
 
 
 def _over_flatten(
@@ -126,13 +139,20 @@ def _over_flatten(
     each = item_count(source[2:]) if source is not None else None
     if source is None or target is None or each is None or len(target) != 2:
         return refusal
-    if source[0] != target[0] or source[1] is None or target[1] != source[1] * each:
+    if source[1] is None or target[1] != source[1] * each:
+        return refusal
+    if not _follows_batch(layer, source, target):
         return refusal
     return [(layer.tops[0], affine.over(source[1]).repeated(each))]
 
 
 def _pooling(layer: Layer, affine: Affine) -> Reason | None:
     param = layer.param("pooling_param")
+    known = {*param.DESCRIPTOR.fields_by_name, "ceil_mode", "round_mode"}
+    unknown = Words.of(layer, "pooling_param").names - known
+    if unknown:
+        why = f"{layer} has {', '.join(sorted(unknown))}, which may pad"
+        return Reason(Code.NO_HOST, why)
     if len(layer.tops) != 1:
         return Reason(Code.OTHER_READER, f"{layer} also gives out where its maxima were")
     if param.pool == _MAX:
@@ -171,6 +191,9 @@ def _over_concat(
             f"how many channels each bottom brings to {layer} cannot be told from the prototxt",
         )
     stops = list(accumulate(known))
+    if affine.channels not in (1, stops[-1]):
+        why = f"{layer} joins {stops[-1]} channels, but what follows has {affine.channels}"
+        return Reason(Code.UNKNOWN_SHAPE, why)
     starts = [0, *stops[:-1]]
     slices = zip(layer.bottoms, starts, stops, strict=True)
     return [(bottom, affine.part(start, stop)) for bottom, start, stop in slices]

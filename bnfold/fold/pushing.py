@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bnfold.fold import passing
 from bnfold.fold.affine import Affine
+from bnfold.fold.collapse import no_scale
 from bnfold.fold.hosts import Host
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
@@ -136,9 +137,7 @@ def _into_run(context: Context, run: Run, move: Move) -> list[Move] | Reason:
     if not context.collapse:
         why = f"{run.layers[-1]} stays as it is, as the user asked (--no-collapse)"
         return Reason(Code.CHOSEN, why)
-    if context.net.is_v1:
-        return Reason(Code.NO_SCALE_TYPE, f"{run.layers[-1]} cannot become a Scale in a V1 file")
-    return [move]
+    return no_scale(context, run, move.affine) or [move]
 
 
 def _into_output(context: Context, host: Host, move: Move) -> list[Move] | Reason:

@@ -73,8 +73,8 @@ class Context:
 
     def host(self, layer: Layer) -> Host | None:
         """The layer as one that can take an affine in, or None."""
-        kind = HOST_TYPES.get(self.treat_as.get(layer.type, layer.type))
-        return None if kind is None else Host.of(layer, kind, self.keep_dtype)
+        type_name = self.treat_as.get(layer.type, layer.type)
+        return Host.of(layer, type_name, self.keep_dtype) if type_name in HOST_TYPES else None
 
     def standing_runs(self) -> list[Run]:
         """The runs that are left, in file order."""

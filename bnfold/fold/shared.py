@@ -59,10 +59,10 @@ class AbsorbShared:
     def _check(self, context: Context, one: Sharer, first: Sharer) -> bool:
         layer, other = one.host.layer, first.host.layer
         alike = (
-            layer.type == other.type
+            one.host.has_layout_of(first.host)
             and layer.blob_names == other.blob_names
             and layer.blob_names[:1] != ("",)
-            and one.host.has_bias == first.host.has_bias
+            and bool(layer.record and layer.record.blobs)
             and one.host.misfit(one.run.affine) is None
             and same_name_outside(context.net, layer) is None
             and not isinstance(permitted(context, one.run, [_move(one)]), Reason)

@@ -4,7 +4,7 @@ from bnfold.graph.axes import Shape
 from bnfold.graph.build import build
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
 from bnfold.graph.net import Layer, Net, ParamValue, Value
-from bnfold.graph.phase import Phase
+from bnfold.graph.phase import Phase, own_phase
 from bnfold.graph.shapes import infer_shapes
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "infer_shapes",
     "layer_cost",
     "network_cost",
+    "own_phase",
 ]

@@ -72,6 +72,8 @@ class _Builder:
         values = []
         for field in root.all("input"):
             name = field.string()
+            if name in self.live:
+                raise self.document.error(field, self._produced_twice(name))
             if name not in produced:
                 self.live[name] = Value(name, None)
                 values.append(self.live[name])
@@ -119,7 +121,8 @@ class _Builder:
                 raise self.document.error(field, self._produced_twice(name))
             layer.tops.append(Value(name, layer))
         self.live.update((value.name, value) for value in layer.tops)
-        if self.weights is not None:
+        # Of layers without a name Caffe gives a record without one to the first.
+        if self.weights is not None and first is layer:
             layer.record = self.weights.get(layer.name)
         self.layers.append(layer)
 

@@ -177,7 +177,7 @@ class Net:
         names = set(filter(None, layer.blob_names))
         if not names:
             return []
-        everyone = [*self._layers, *self.outside]
+        everyone = [*self.layers, *self.outside]
         return [o for o in everyone if o is not layer and names.intersection(o.blob_names)]
 
     def twins(self, layer: Layer) -> list[Layer]:

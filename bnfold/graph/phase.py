@@ -37,6 +37,17 @@ class Phase(str, Enum):
         return 0 if self is Phase.TRAIN else 1
 
 
+def own_phase(layer: Message, phase: Phase) -> Phase:
+    """The phase a layer runs in: what its own `phase` field says, else that of the network.
+
+    Source: BVLC caffe, src/caffe/net.cpp, `Net::Init`, "Inherit phase from net if unset".
+    """
+    field = layer.get("phase")
+    if field is None:
+        return phase
+    return Phase.TRAIN if field.enum({"TRAIN": 0, "TEST": 1}) == 0 else Phase.TEST
+
+
 @dataclass(frozen=True)
 class State:
     """The state a network runs in: its phase, and the level and stages that the file sets."""

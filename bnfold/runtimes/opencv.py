@@ -118,6 +118,7 @@ class OpenCVSession(Closing):
             if name in self._model.outputs
         }
         self._net: Any = self._read()
+        self._known_as = self._find_names()
         self.outputs: Mapping[str, Shape] = self._try()
 
     def run(
@@ -154,7 +155,9 @@ class OpenCVSession(Closing):
         _, ticks = self._net.getPerfProfile()
         seconds = np.asarray(ticks, np.float64).ravel() / self._cv2.getTickFrequency()
         measured = dict(zip(self._net.getLayerNames(), map(float, seconds), strict=False))
-        return {layer.name: measured.get(layer.name, 0.0) for layer in self.layers}
+        return {
+            layer.name: measured.get(self._known_as[layer.name], 0.0) for layer in self.layers
+        }
 
     def peak_memory(self) -> int | None:
         """The peak of this whole process: see Session."""
@@ -188,6 +191,14 @@ class OpenCVSession(Closing):
             net.enableWinograd(winograd)
         return net
 
+    def _find_names(self) -> dict[str, str]:
+        """What OpenCV calls each layer: a Convolution goes by its top (measured with 4.14)."""
+        names = set(self._net.getLayerNames())
+        return {
+            layer.name: layer.tops[0] if layer.name not in names and layer.tops else layer.name
+            for layer in self.layers
+        }
+
     def _try(self) -> dict[str, Shape]:
         """Run the network on zeros, if its shapes are known, and return those of the outputs."""
         if not all(self.inputs.values()):
@@ -205,7 +216,11 @@ class OpenCVSession(Closing):
             self._net.setInput(array, name)
 
     def _output_names(self) -> list[str]:
-        return [self._ends.get(top, top.layer) for top in self._model.outputs.values()]
+        return [self._name(top) for top in self._model.outputs.values()]
+
+    def _name(self, top: Top) -> str:
+        """Where OpenCV gives out a value that is its layer's first, or has a reader of its own."""
+        return self._ends.get(top) or self._known_as[top.layer]
 
     def _locate(self, place: Place) -> Top | str:
         try:
@@ -222,17 +237,16 @@ class OpenCVSession(Closing):
         for top in dict.fromkeys(tops):
             if isinstance(top, str):
                 values[top] = arrays[top].copy()
-            elif top in self._ends:
-                names[top] = self._ends[top]
-            elif top.number == 0:
-                names[top] = top.layer
+            elif top in self._ends or top.number == 0:
+                names[top] = self._name(top)
         if names:
             found = self._net.forward(list(names.values()))
             values.update(zip(names, found, strict=True))
         for top in dict.fromkeys(tops):
             if top not in values:
                 assert isinstance(top, Top)
-                values[top] = self._net.forwardAndRetrieve([top.layer])[0][top.number]
+                name = self._known_as[top.layer]
+                values[top] = self._net.forwardAndRetrieve([name])[0][top.number]
         return values
 
     @contextmanager

@@ -204,7 +204,7 @@ class Server:
     def do_start(self, path: list[str] | None, first: list[str]) -> dict[str, str]:
         """Import Caffe, with `path` as sys.path if given, and the folders `first` before it."""
         sys.path[:] = first + (sys.path if path is None else path)
-        import caffe  # type: ignore[import-not-found,unused-ignore]
+        import caffe  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         if not hasattr(caffe, "Net"):
             raise ImportError("the module named caffe is not pycaffe")

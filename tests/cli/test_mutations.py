@@ -97,8 +97,9 @@ def check(folder, text, weights, options):
     stored.write_bytes(weights)
     before = snapshot(folder)
     arguments = ["merge", "--model", str(model), "--weights", str(stored), *options]
-    # Over bytes, as the real streams are.
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    # Over bytes and for any text, as `main` makes the real streams.
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
+    err = io.StringIO()
     argv, sys.argv = sys.argv, ["bnfold", *arguments]
     try:
         # numpy's warnings would be lines on stderr that nobody asked for.

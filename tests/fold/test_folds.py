@@ -8,6 +8,7 @@ from caffemodel.build import dims, layer, sub, unpacked
 from folding import assert_same_function, merge_files, merge_model
 from models import Model, blob
 
+import bnfold
 from bnfold.caffemodel import open_weights
 
 from .networks import BUILDERS, FOLDS, ONLY_PYCAFFE, start
@@ -78,6 +79,14 @@ def test_factor_zero_folds_with_a_warning_that_names_the_layer(tmp_path):
     (warning,) = merge_model(tmp_path, net).report.plan.warnings
     assert "'untrained'" in warning
     assert "factor is 0" in warning
+
+
+def test_record_without_a_name_belongs_to_the_first_layer_without_one(tmp_path):
+    net = start((1, 4)).inner_product("", "data", 4, 4, top="f", bias=False)
+    # Both would fit the one record, and folding it into itself would lose it.
+    net.layer('name: "" type: "Scale" bottom: "f" top: "f"')
+    with pytest.raises(bnfold.BnfoldError, match="has no weights"):
+        merge_model(tmp_path, net)
 
 
 def folded_by_hand(weight, bias, mean, variance, factor, eps, scale, shift):

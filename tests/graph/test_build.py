@@ -195,6 +195,7 @@ def test_v1_params_are_names_by_themselves():
             "'y' is already produced by",
         ),
         ('input: "x" input_dim: [1, 1, 1, 1]' + layer("a", tops=["x"]), "an input of the network"),
+        ('input: "x" input: "x"' + layer("a", ["x"]), "as an input of the network"),
         (DATA + DATA.replace('top: "data"', 'top: "y"'), "two layers are named 'data'"),
         ("", "no `layer"),
         ('layer { name: "a" }', "no type"),

@@ -11,7 +11,7 @@ import numpy as np
 from ..blobs import Array, Blob
 from ..errors import problem
 from ..file import WeightsFile
-from .library import DAMAGED, one_error
+from .library import DAMAGED, DescriptorFile, one_error
 
 Slab = tuple[slice, ...]
 
@@ -27,16 +27,26 @@ class Hdf5Blob(Blob):
     """
 
     __slots__ = (
-        "_file", "_offset", "_trouble", "dataset", "dtype", "index", "layer", "shape", "size",
+        "_file", "_handle", "_offset", "_trouble",
+        "dataset", "dtype", "index", "layer", "shape", "size",
     )  # fmt: skip
 
-    def __init__(self, h5py: Any, file: WeightsFile, dataset: Any, layer: str, index: int) -> None:
-        """Index `dataset` of `file`.
+    def __init__(
+        self,
+        h5py: Any,
+        file: WeightsFile,
+        handle: DescriptorFile,
+        dataset: Any,
+        layer: str,
+        index: int,
+    ) -> None:
+        """Index `dataset` of `file`, which h5py reads by `handle`.
 
         Raises CaffemodelError for values that are not within the file, and what h5py raises for
         damage.
         """
-        self._file, self.dataset, self.layer, self.index = file, dataset, layer, index
+        self._file, self._handle = file, handle
+        self.dataset, self.layer, self.index = dataset, layer, index
         self.shape: tuple[int, ...] = dataset.shape or ()
         self.size = 0 if dataset.shape is None else math.prod(self.shape)
         self.dtype = np.dtype("<f4")
@@ -92,7 +102,7 @@ class Hdf5Blob(Blob):
             return out
         done = 0
         _ = self._file.fd  # a closed file is the caller's mistake, not damage
-        with one_error(self._file.path, layer=self.layer):
+        with one_error(self._file.path, self._handle, layer=self.layer):
             for slab in slabs(self.shape, start, stop):
                 part = np.asarray(self.dataset[slab], self.dtype).reshape(-1)
                 out[done : done + part.size] = part

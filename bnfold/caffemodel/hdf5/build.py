@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
@@ -23,17 +24,21 @@ class Builder:
     without times, so that the same request gives the same bytes.
     """
 
-    def __init__(self, h5py: Any, path: str, old: Any, fd: int) -> None:
-        """Make a file from the h5py.File `old`, which is at `path`. Raises as the methods do."""
+    def __init__(self, h5py: Any, path: str, old: Any, source: DescriptorFile, fd: int) -> None:
+        """Make a file from the h5py.File `old`, which is at `path` and read by `source`.
+
+        Within `layer_errors`, the methods raise CaffemodelError for damage and OSError from the
+        disk; this does so by itself.
+        """
         self._h5py, self._path, self._old = h5py, path, old
-        self._handle = DescriptorFile(fd)
+        self._source, self._handle = source, DescriptorFile(fd)
         self._copied: dict[tuple[int, int], bytes] = {}
         with self.layer_errors(None):
             self._file = h5py.File(self._handle, "w", libver=("earliest", "latest"))
 
     def layer_errors(self, layer: str | None) -> AbstractContextManager[None]:
-        """Turn what HDF5 raises into OSError (writing) or CaffemodelError about `layer`."""
-        return one_error(self._path, self._handle, layer=layer, do=_FAILED)
+        """Turn what HDF5 raises into OSError or CaffemodelError about `layer`."""
+        return one_error(self._path, self._source, self._handle, layer=layer, do=_FAILED)
 
     def group(self, name: str, old: Any, top: Any = None) -> Any:
         """Return the new group `name` below `top`, with the attributes of the group `old`."""
@@ -79,19 +84,23 @@ class Builder:
         offset: int | None = made.get_offset()
         return offset
 
-    def copy_others(self, but: tuple[str, ...]) -> None:
+    def copy_others(self, but: Iterable[str]) -> None:
         """Copy the root's attributes, and all it holds but the groups named."""
-        h5py = self._h5py
+        h5o, h5l = self._h5py.h5o, self._h5py.h5l
+        done = set(map(to_bytes, but))
         with self.layer_errors(None):
             self._copy_attributes(self._old, self._file)
-            for key in self._old.id:
-                if key in map(to_bytes, but):
+            old, new = self._old.id, self._file.id
+            for key in old:
+                kind = old.links.get_info(key).type
+                if key in done:
                     continue
-                link = self._old.get(key, getlink=True)
-                if isinstance(link, h5py.HardLink):
-                    h5py.h5o.copy(self._old.id, key, self._file.id, key)
+                if kind == h5l.TYPE_HARD:
+                    h5o.copy(old, key, new, key)
+                elif kind == h5l.TYPE_SOFT:
+                    new.links.create_soft(key, old.links.get_val(key))
                 else:
-                    self._file[key] = link
+                    new.links.create_external(key, *old.links.get_val(key))
 
     def _copy_attributes(self, old: Any, new: Any) -> None:
         for key in list(old.attrs):

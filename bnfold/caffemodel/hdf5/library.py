@@ -36,7 +36,9 @@ class DescriptorFile(io.RawIOBase):
     HDF5 then sees the very file that was opened, whatever its path leads to by now, and locks
     nothing.
 
-    error: the first OSError, which HDF5 turns into something less telling or swallows.
+    error: the first OSError, which is kept and not raised: where reading or writing fails in the
+        midst of a copy, or writing fails when the file is closed, HDF5 has been seen to end the
+        process. It is given zeros to read instead, and `one_error` raises this.
     """
 
     def __init__(self, fd: int) -> None:
@@ -74,7 +76,7 @@ class DescriptorFile(io.RawIOBase):
         """Fill `buffer`; what lies behind the end of the file reads as zeros, as HDF5 has it."""
         view = memoryview(buffer).cast("B")
         done = 0
-        with self._noted():
+        with self._kept():
             while done < len(view):
                 count = os.preadv(self._fd, [view[done:]], self._at + done)
                 if not count:
@@ -88,26 +90,25 @@ class DescriptorFile(io.RawIOBase):
         """Write all of `data`."""
         view = memoryview(data).cast("B")
         done = 0
-        with self._noted():
+        with self._kept():
             while done < len(view):
                 done += os.pwrite(self._fd, view[done:], self._at + done)
-        self._at += done
-        return done
+        self._at += len(view)
+        return len(view)
 
     def truncate(self, size: int | None = None) -> int:
         """Make the file end at `size`, or at the position."""
         size = self._at if size is None else size
-        with self._noted():
+        with self._kept():
             os.ftruncate(self._fd, size)
         return size
 
     @contextlib.contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _kept(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             self.error = self.error or error
-            raise
 
 
 @contextlib.contextmanager
@@ -120,13 +121,15 @@ def one_error(
     """
     try:
         yield
-    except CaffemodelError:
-        raise
     except _RAISED as error:
         for file in files:
             if file.error is not None:
                 raise file.error from None
-        words = str(error.args[0] if error.args else error).split("\n")[0] or type(error).__name__
+        if isinstance(error, CaffemodelError):
+            raise
+        # A KeyError puts its message in quotation marks.
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        words = text.split("\n")[0] or type(error).__name__
         raise problem(path, f"HDF5 says: {words}", layer=layer, do=do) from None
     for file in files:
         if file.error is not None:

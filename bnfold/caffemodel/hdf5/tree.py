@@ -44,7 +44,7 @@ def _walk(
     for key in group.id:
         word = key.decode("utf-8", "surrogateescape")
         whole = f"{name}/{word}" if name else word
-        if isinstance(group.get(key, getlink=True), h5py.ExternalLink):
+        if group.id.links.get_info(key).type == h5py.h5l.TYPE_EXTERNAL:
             raise problem(path, f"{group.name}/{word} leads to another file", do=_NOT_CAFFE)
         item = group[key]
         if isinstance(item, h5py.Group):

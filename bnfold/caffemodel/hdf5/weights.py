@@ -49,11 +49,13 @@ class Hdf5Weights(Weights):
 
     h5py: the library.
     file: the file.
-    root: the h5py.File.
-    diff: the groups of gradients.
+    handle, root: what h5py reads the file by, and the h5py.File.
+    tops: the h5py.Groups of /data and, if there is one, /diff, by these names.
+    diff: the layers' groups of gradients.
     """
 
     records: tuple[Hdf5Record, ...]
+    is_hdf5 = True
 
     def __init__(self, file: WeightsFile) -> None:
         """Index `file`, which this object then owns. Raises CaffemodelError: see `open_weights`."""
@@ -62,12 +64,13 @@ class Hdf5Weights(Weights):
         self.path = file.path
         self.name = ""
         self.duplicates = ()
-        handle = DescriptorFile(file.fd)
+        self.tops: dict[str, Any] = {}
+        self.handle = DescriptorFile(file.fd)
         with contextlib.ExitStack() as undo:
-            with one_error(file.path, handle):
-                self.root = self.h5py.File(handle, "r")
+            with one_error(file.path, self.handle):
+                self.root = self.h5py.File(self.handle, "r")
             undo.callback(self._close_root)
-            with one_error(file.path, handle):
+            with one_error(file.path, self.handle):
                 self.records = tuple(self._record(node) for node in self._tree("data"))
                 self.diff = self._tree("diff")
             if not self.records:
@@ -111,6 +114,7 @@ class Hdf5Weights(Weights):
     def _tree(self, key: str) -> list[Node]:
         group: Any = self.root.get(key) if key in self.root else None
         if isinstance(group, self.h5py.Group):
+            self.tops[key] = group
             return read_tree(self.h5py, self.path, group)
         if key == "diff":
             return []
@@ -122,11 +126,13 @@ class Hdf5Weights(Weights):
 
     def _record(self, node: Node) -> Hdf5Record:
         blobs: list[Blob] = []
-        with one_error(self.path, layer=node.name):
+        with one_error(self.path, self.handle, layer=node.name):
             for index in range(max(node.datasets, default=-1) + 1):
                 dataset = node.datasets.get(index)
                 if dataset is None:
                     blobs.append(SharedBlob(self.path, node.name, index))
                 else:
-                    blobs.append(Hdf5Blob(self.h5py, self.file, dataset, node.name, index))
+                    blobs.append(
+                        Hdf5Blob(self.h5py, self.file, self.handle, dataset, node.name, index)
+                    )
         return Hdf5Record(node, tuple(blobs))

@@ -185,14 +185,13 @@ def _is_empty_file(fd: int) -> bool:
 def _build(weights: Hdf5Weights, fd: int, data: list[Place], diff: list[Place]) -> None:
     """Write the file into the empty file `fd`, whose position is at its end then."""
     rooms: list[tuple[int, Values]] = []
-    with Builder(weights.h5py, weights.path, weights.root, fd) as builder:
-        for key, places in (("data", data), ("diff", diff)):
-            if not places and key not in weights.root:
-                continue
-            top = builder.group(key, weights.root[key])
+    with Builder(weights.h5py, weights.path, weights.root, weights.handle, fd) as builder:
+        for (key, old), places in zip(weights.tops.items(), (data, diff), strict=False):
+            with builder.layer_errors(None):
+                top = builder.group(key, old)
             for place in places:
                 _build_layer(builder, top, place, rooms)
-        builder.copy_others(("data", "diff"))
+        builder.copy_others(weights.tops)
     keep_arrays()
     for offset, values in rooms:
         os.lseek(fd, offset, os.SEEK_SET)

@@ -8,6 +8,8 @@
 3. What is left is collapsed. That is last, since a run that has become a layer of its own
    would have to be read anew to move again.
 4. Engines, which change no number.
+5. Channels that are constant are taken out. That is last, since what they are constant at is told
+   from the weights as they will be.
 
 Every search looks at the whole way before anything moves, and moves depend only on who reads
 what, so the order of independent layers in the file does not matter.
@@ -25,6 +27,7 @@ from bnfold.fold.absorb_backward import AbsorbBackward
 from bnfold.fold.absorb_forward import AbsorbForward
 from bnfold.fold.batch_norms import BN_DIALECTS
 from bnfold.fold.collapse import Collapse
+from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.hosts import HOST_TYPES
@@ -53,6 +56,7 @@ class Options:
         engine_caffe: whether 1x1 convolutions are set to `engine: CAFFE`.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
         collapse: whether an affine that stays may become a Scale.
+        dead_channels: whether channels that are constant are taken out.
         keep: layers, by name or glob, whose chains stay as they are.
         only: if not empty, only chains with such a layer are touched.
         bn_dialect: what the blobs of `BN` layers are, where that cannot be told.
@@ -64,6 +68,7 @@ class Options:
     engine_caffe: bool = True
     keep_dtype: bool = False
     collapse: bool = True
+    dead_channels: bool = True
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     bn_dialect: str | None = None
@@ -121,6 +126,8 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
         Collapse().run(context)
         if options.engine_caffe:
             EngineCaffe().run(context)
+        if options.dead_channels:
+            RemoveDead().run(context)
     plan.outcomes.sort(key=lambda outcome: outcome.line)
     return plan
 

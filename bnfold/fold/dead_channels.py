@@ -1,0 +1,159 @@
+"""Rewrite: output channels that are constant go.
+
+    W [x; c] + b  =  W' x + (b + w c)        for a channel that is c everywhere
+
+It applies to an output channel of a Convolution, Deconvolution or InnerProduct whose filter is zero
+as it will be written, so that the channel is its bias; and to a channel of a Scale or batch norm
+that stays, whose scale is zero, so that the channel is its shift. Where
+
+1. every layer that reads it, behind whatever works channel by channel, can do without it: it is
+   zero there, or that layer's bias can take what it gives, exactly (channels/refusals.py);
+2. all channels that are tied to it go too: those that an Eltwise adds, those in one group of a
+   grouped convolution (channels/flow.py);
+3. it is no input or output of the network, nobody outside the phase reads it, no layer that reads
+   it is unknown or shares its weights;
+4. its layer keeps at least one channel.
+
+What is taken out may leave another filter zero, so the search begins again until it finds nothing
+new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bnfold.fold.affine import Vector
+from bnfold.fold.channels.constants import propagate
+from bnfold.fold.channels.current import affine_of, blobs_of, host_kind, values_of
+from bnfold.fold.channels.cut import cut
+from bnfold.fold.channels.flow import Flow, Role, trace
+from bnfold.fold.channels.refusals import chosen, refusals
+from bnfold.fold.channels.ties import Channels, Mask
+from bnfold.fold.channels.zeros import zero_outputs
+from bnfold.fold.dialects import AFFINE_TYPES, Reading
+from bnfold.fold.plan import Code, DeadChannels, Reason
+from bnfold.fold.rewrite import Context
+from bnfold.graph import Layer
+from bnfold.graph.shapes import kind_of
+
+
+class RemoveDead:
+    """Take out all constant channels that can go."""
+
+    def run(self, context: Context) -> bool:
+        """Apply the rewrite to the whole network."""
+        starts = _starts(context) if context.has_weights else {}
+        if not starts:
+            return False
+        flow = trace(context)
+        pinned = chosen(flow, context.choice)
+        removed = np.zeros(flow.ties.count, np.bool_)
+        while True:
+            constants = propagate(context, flow, starts)
+            reads = refusals(context, flow, constants, exact=True)
+            reasons = flow.ties.reasons([*pinned, *reads])
+            found = _removable(flow, starts, reasons)
+            if np.array_equal(found, removed):
+                break
+            removed = found
+            starts = _starts(context, flow, removed)
+        readers = cut(context, flow, constants, removed)
+        _note(context, flow, starts, removed, reasons, list(readers))
+        return bool(removed.any())
+
+
+def _starts(
+    context: Context, flow: Flow | None = None, removed: Mask | None = None
+) -> dict[Layer, Vector]:
+    """The constants that layers make whatever they read, NaN where they make none."""
+    found = {}
+    for layer in context.net.layers:
+        without = None
+        if flow is not None and removed is not None and flow.roles[layer] is Role.MIX:
+            lanes = flow.read(layer)
+            without = None if lanes is None else removed[lanes]
+        values = _constant_outputs(context, layer, without)
+        if values is not None and np.isfinite(values).any():
+            found[layer] = values
+    return found
+
+
+def _constant_outputs(context: Context, layer: Layer, without: Mask | None) -> Vector | None:
+    if kind_of(layer, context.treat_as) in AFFINE_TYPES and len(layer.bottoms) == 1:
+        reading = affine_of(context, layer)
+        if not isinstance(reading, Reading) or not reading.affine.is_known:
+            return None
+        scale, shift = reading.affine.scale, reading.affine.shift
+        assert scale is not None
+        assert shift is not None
+        return np.where(scale == 0, shift, np.nan) if reading.channels else None
+    if host_kind(context, layer) is None or not blobs_of(layer):
+        return None
+    zero = zero_outputs(context, layer, without)
+    if zero is None or not zero.any():
+        return None
+    _, *bias = blobs_of(layer)
+    return np.where(zero, values_of(bias[0]) if bias else 0.0, np.nan)
+
+
+def _removable(flow: Flow, starts: Mapping[Layer, Vector], reasons: dict[int, Reason]) -> Mask:
+    """The channels of all sets that hold a constant and that nothing keeps; notes what must stay.
+
+    A layer's first channel stays where all of them could go.
+    """
+    roots: set[int] = set()
+    for layer, values in starts.items():
+        lanes = flow.lanes[layer.tops[0]]
+        if lanes is not None and lanes.size == values.size:
+            roots.update(flow.ties.roots(lanes[np.isfinite(values)]).tolist())
+    roots -= reasons.keys()
+    removed = flow.ties.members(roots)
+    while True:
+        emptied = [own for own in flow.own.values() if removed[own].all()]
+        if not emptied:
+            return removed
+        for own in emptied:
+            (root,) = flow.ties.roots(own[:1]).tolist()
+            reasons[root] = Reason(Code.LAST_CHANNEL, "a layer keeps at least one channel")
+            roots.discard(root)
+        removed = flow.ties.members(roots)
+
+
+def _note(
+    context: Context,
+    flow: Flow,
+    starts: Mapping[Layer, Vector],
+    removed: Mask,
+    reasons: Mapping[int, Reason],
+    readers: list[Layer],
+) -> None:
+    """Record what went, by the layer that made it, and which constants stay and why."""
+    for layer, own in flow.own.items():
+        if removed[own].any():
+            gone = own[removed[own]]
+            took = [reader.name for reader in readers if _any_of(flow.read(reader), gone)]
+            _add(context, layer, removed[own], tuple(took), None)
+    for layer, values in starts.items():
+        lanes = flow.lanes[layer.tops[0]]
+        if lanes is None or lanes.size != values.size:
+            continue
+        roots = flow.ties.roots(lanes)
+        stays = np.isfinite(values) & ~removed[lanes]
+        for reason in dict.fromkeys(reasons[root] for root in roots[stays].tolist()):
+            mine = np.array([reasons.get(root) == reason for root in roots.tolist()])
+            _add(context, layer, stays & mine, (), reason)
+
+
+def _any_of(lanes: Channels | None, some: Channels) -> bool:
+    return lanes is not None and bool(np.isin(lanes, some).any())
+
+
+def _add(
+    context: Context, layer: Layer, which: Mask, into: tuple[str, ...], reason: Reason | None
+) -> None:
+    channels = tuple(np.flatnonzero(which).tolist())
+    context.plan.dead.append(
+        DeadChannels(layer.name, layer.type, layer.line, channels, which.size, into, reason)
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge
     from bnfold.errors import BnfoldError
-    from bnfold.fold import Code, EngineChange, Fate, Outcome, Plan, Reason
+    from bnfold.fold import Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
     from bnfold.graph import Phase
     from bnfold.report import Counts, Report
 
@@ -17,6 +17,7 @@ _HOMES = {
     "BnfoldError": "bnfold.errors",
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
+    "DeadChannels": "bnfold.fold",
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
     "Outcome": "bnfold.fold",
@@ -32,6 +33,7 @@ __all__ = [
     "BnfoldError",
     "Code",
     "Counts",
+    "DeadChannels",
     "EngineChange",
     "Fate",
     "Outcome",

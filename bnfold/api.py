@@ -22,6 +22,7 @@ def merge(
     eps: float | None = None,
     engine_caffe: bool = True,
     collapse: bool = True,
+    dead_channels: bool = True,
     keep: Sequence[str] = (),
     only: Sequence[str] = (),
     bn_dialect: str | None = None,
@@ -42,6 +43,7 @@ def merge(
         eps: replaces every batch norm's own `eps`; without it each layer's own holds.
         engine_caffe: set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.
         collapse: write a batch norm that cannot be absorbed as one Scale.
+        dead_channels: take out channels that are constant, where that is exact.
         keep: layers, by name or glob, whose chains stay as they are.
         only: if not empty, only chains with such a layer are touched.
         bn_dialect: what the blobs of `BN` layers are, where that cannot be told: one of
@@ -64,6 +66,7 @@ def merge(
         engine_caffe=engine_caffe,
         keep_dtype=keep_dtype,
         collapse=collapse,
+        dead_channels=dead_channels,
         keep=tuple(keep),
         only=tuple(only),
         bn_dialect=bn_dialect,
@@ -86,6 +89,7 @@ def inspect(
     eps: float | None = None,
     engine_caffe: bool = True,
     collapse: bool = True,
+    dead_channels: bool = True,
     keep: Sequence[str] = (),
     only: Sequence[str] = (),
     bn_dialect: str | None = None,
@@ -96,7 +100,8 @@ def inspect(
     Args:
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
-        phase, eps, engine_caffe, collapse, keep, only, bn_dialect, treat_as: as for `merge`.
+        phase, eps, engine_caffe, collapse, dead_channels, keep, only, bn_dialect, treat_as: as for
+            `merge`.
 
     Returns:
         The plan; its outputs are None.
@@ -109,6 +114,7 @@ def inspect(
         eps=eps,
         engine_caffe=engine_caffe,
         collapse=collapse,
+        dead_channels=dead_channels,
         keep=tuple(keep),
         only=tuple(only),
         bn_dialect=bn_dialect,

@@ -124,6 +124,7 @@ class MergeJob:
             before = Counts.of(net, self.options, shapes, {}, self.weights.stat().st_size)
             plan = fold(net, self.options, shapes)
             edits = weight_edits(net)
+            shapes = infer_shapes(net, self.options.treat_as)
             after = Counts.of(net, self.options, shapes, edits, None)
             yield Folding(stored, edit_document(net).to_bytes(), edits, plan, before, after)
 
@@ -150,6 +151,7 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
         shapes = infer_shapes(net, options.treat_as)
         before = Counts.of(net, options, shapes, {}, size)
         plan = fold(net, options, shapes)
+        shapes = infer_shapes(net, options.treat_as)
         after = Counts.of(net, options, shapes, weight_edits(net), None)
     return Report(model, weights, None, None, options.phase, plan, before, after)
 

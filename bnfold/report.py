@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, Weights
-from bnfold.fold import AFFINE_TYPES, Options, Outcome, Plan
+from bnfold.fold import AFFINE_TYPES, DeadChannels, Options, Outcome, Plan
 from bnfold.graph import Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
@@ -99,6 +99,7 @@ class Report:
             "phase": self.phase.value,
             "layers": [_outcome(outcome) for outcome in self.plan.outcomes],
             "engines": [asdict(change) for change in self.plan.engines],
+            "dead_channels": [_dead(dead) for dead in self.plan.dead],
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),
             "after": asdict(self.after),
@@ -115,6 +116,22 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "into": list(outcome.into),
         "through": list(outcome.through),
         "gains_bias": list(outcome.gains_bias),
+        "code": reason.code.value if reason else None,
+        "reason": reason.text if reason else None,
+        "hint": reason.hint if reason and reason.hint else None,
+    }
+
+
+def _dead(dead: DeadChannels) -> dict[str, Any]:
+    reason = dead.reason
+    return {
+        "layer": dead.layer,
+        "type": dead.type,
+        "line": dead.line,
+        "channels": list(dead.channels),
+        "of": dead.total,
+        "removed": reason is None,
+        "into": list(dead.into),
         "code": reason.code.value if reason else None,
         "reason": reason.text if reason else None,
         "hint": reason.hint if reason and reason.hint else None,

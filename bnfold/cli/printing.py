@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bnfold.fold import Fate, Outcome
+from bnfold.fold import DeadChannels, Fate, Outcome, Reason
 from bnfold.report import Counts, Report
 
 _VERBS = {
@@ -55,7 +55,25 @@ def _rows(report: Report) -> list[str]:
     for change in report.plan.engines:
         was = f" instead of {change.replaced}" if change.replaced else ""
         lines.append(f"engine {change.layer}: CAFFE{was}")
+    for dead in report.plan.dead:
+        word = "kept dead channels of" if dead.reason else "removed dead channels of"
+        lines.append(f"{word} {dead.layer} ({dead.type}): {_channels(dead)}")
     return lines
+
+
+def _channels(dead: DeadChannels) -> str:
+    """How many constant channels a layer has, and why they stay, or what took what they gave."""
+    line = f"{len(dead.channels)} of {dead.total}"
+    if dead.into:
+        line += f", what they gave into {', '.join(dead.into)}"
+    return line + _why(dead.reason)
+
+
+def _why(reason: Reason | None) -> str:
+    if reason is None:
+        return ""
+    hint = f" ({reason.hint})" if reason.hint else ""
+    return f": {reason.text} [{reason.code.value}]{hint}"
 
 
 def _what(outcome: Outcome) -> str:
@@ -67,10 +85,7 @@ def _what(outcome: Outcome) -> str:
         parts.append(f" through {', '.join(outcome.through)}")
     if outcome.gains_bias:
         parts.append(f", with a new bias in {', '.join(outcome.gains_bias)}")
-    if outcome.reason:
-        parts.append(f": {outcome.reason.text} [{outcome.reason.code.value}]")
-        if outcome.reason.hint:
-            parts.append(f" ({outcome.reason.hint})")
+    parts.append(_why(outcome.reason))
     return "".join(parts)
 
 
@@ -81,6 +96,7 @@ def summary(report: Report) -> list[str]:
     counts = [(_VERBS[fate], len(list(plan.of(fate)))) for fate in Fate]
     total = sum(count for _, count in counts)
     what = ", ".join(f"{verb} {count}" for verb, count in counts if count)
+    gone = sum(len(dead.channels) for dead in plan.dead if dead.reason is None)
     lines = [
         f"{_plural(total, 'affine layer')}: {what or 'none'}"
         + (f", into {_plural(len(hosts), 'layer')}" if hosts else "")
@@ -91,6 +107,8 @@ def summary(report: Report) -> list[str]:
         lines[-1] += f", parameters {before.parameters:,} -> {after.parameters:,}"
     if before.weights_bytes is not None and after.weights_bytes is not None:
         lines[-1] += f", weights {_size(before.weights_bytes)} -> {_size(after.weights_bytes)}"
+    if gone:
+        lines.append(f"{_plural(gone, 'constant channel')} removed")
     if after.operations != before.operations:
         lines.append(_savings(before, after))
     if report.output_model is not None:
@@ -126,6 +144,10 @@ def _show_table(report: Report) -> None:
         was = f" (was {change.replaced})" if change.replaced else ""
         what = f"[cyan]engine: CAFFE[/]{was}"
         table.add_row(str(change.line), escape(change.layer), "Convolution", what)
+    for dead in report.plan.dead:
+        what = "[yellow]dead channels stay[/]" if dead.reason else "[green]dead channels go[/]"
+        rest = escape(f": {_channels(dead)}")
+        table.add_row(str(dead.line), escape(dead.layer), escape(dead.type), what + rest)
     if table.row_count:
         console.print(table)
         console.print()

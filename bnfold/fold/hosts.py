@@ -143,9 +143,9 @@ class Host:
                 return None
             why = f"{self.layer} spreads its input, so the shift would differ from place to place"
             return Reason(Code.PADDING, why)
-        unknown = Words.of(self.layer, self.param).names - _known_fields(self.layer, self.param)
-        if unknown:
-            why = f"{self.layer} has {', '.join(sorted(unknown))}, which may pad, and the shift "
+        if self.unknown_fields:
+            unknown = ", ".join(self.unknown_fields)
+            why = f"{self.layer} has {unknown}, which may pad, and the shift "
             return Reason(Code.PADDING, f"{why}is not zero")
         if not any(windows.pad):
             return None
@@ -157,6 +157,12 @@ class Host:
             "longer be what they were",
             "with `pad: 0` it would fold",
         )
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        """What its parameters say that Caffe has no field for."""
+        known = self.layer.param(self.param).DESCRIPTOR.fields_by_name
+        return sorted(Words.of(self.layer, self.param).names - set(known))
 
     def blobs(self) -> tuple[Blob, ...]:
         """The stored weight, and bias where the layer has one, checked against the prototxt.
@@ -207,7 +213,7 @@ class Host:
         assert affine.scale is not None
         assert affine.shift is not None
         scale, shift = affine.scale, affine.shift
-        weight, bias = self._lazy()
+        weight, bias = self.lazy()
         scaled = weight.times(scale, self._outputs(weight.shape))
         if affine.is_shiftless and not self.is_biased:
             self._set(scaled, None)
@@ -220,7 +226,7 @@ class Host:
         Raises:
             BnfoldError: as for `absorb_output`, or the channels are not those of the input.
         """
-        weight, bias = self._lazy()
+        weight, bias = self.lazy()
         inputs = self._inputs(weight.shape, affine.channels)
         outputs = self._outputs(weight.shape)
         affine = affine.over(int(inputs.table.max()) + 1)
@@ -239,8 +245,14 @@ class Host:
         """Whether it has a bias so far, its own or a folded one."""
         return self.has_bias or (self.param, "bias_term") in self.layer.settings
 
-    def _lazy(self) -> tuple[Scaled, Dense]:
-        """Weight and bias as they are so far: from an earlier fold, or as stored."""
+    def lazy(self) -> tuple[Scaled, Dense]:
+        """Weight and bias as they are so far: from an earlier fold, or as stored.
+
+        A layer without a bias has one of zeros here.
+
+        Raises:
+            BnfoldError: the stored blobs do not fit the prototxt, or its bias is not finite.
+        """
         if self.layer.blobs is not None:
             weight = self.layer.blobs[0]
             assert isinstance(weight, Scaled)
@@ -266,6 +278,11 @@ class Host:
     @property
     def _transposed(self) -> bool:
         return self.kind == "InnerProduct" and bool(self.layer.param(self.param).transpose)
+
+    @property
+    def groups(self) -> int:
+        """How many groups its channels are in; one for each in a depthwise type of a fork."""
+        return self.channels if self.depthwise and self._group == 1 else self._group
 
     @property
     def _group(self) -> int:
@@ -317,7 +334,7 @@ class Host:
         else:
             # Row (o, c) of a grouped weight reads input c of the group that o is in. A fork's
             # depthwise type has as many groups as outputs, whether its text says so or not.
-            group = shape[0] if self.depthwise and self._group == 1 else self._group
+            group = self.groups
             first = np.arange(shape[0])[:, None] // (shape[0] // group) * shape[1]
             table = (first + np.arange(shape[1])).ravel()
             period = size // table.size
@@ -349,7 +366,3 @@ def conv_windows(layer: Layer) -> Windows:
 def _plain(axes: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Stride 1, no padding, no dilation."""
     return (1,) * axes, (0,) * axes, (1,) * axes
-
-
-def _known_fields(layer: Layer, param: str) -> set[str]:
-    return set(layer.param(param).DESCRIPTOR.fields_by_name)

@@ -28,6 +28,9 @@ class Code(str, Enum):
     UNKNOWN_SHAPE = "unknown-shape"
     NO_SCALE_TYPE = "no-scale-type"
     CHOSEN = "chosen"
+    NOT_LINEAR = "not-linear"
+    DIFFERENT_WINDOWS = "different-windows"
+    MORE_WORK = "more-work"
     UNKNOWN_LAYER = "unknown-layer"
     FIXED = "fixed-channels"
     NOT_CONSTANT = "not-constant"
@@ -121,6 +124,37 @@ class DeadChannels:
     reason: Reason | None = None
 
 
+@dataclass(frozen=True)
+class Branches:
+    """Parallel branches of one value that became one convolution, or one that did not.
+
+    Attributes:
+        layer, type, line: the Eltwise or Concat that joins them, and where it stands.
+        source: the value that they read.
+        branches: the layers they end in, in the order of the bottoms; the name of the value
+            itself where it is a bottom.
+        into: the convolution they became; "" where they stay.
+        kernel: its kernel, one length for each axis.
+        gains_bias: whether it got a bias it did not have.
+        reason: why they stay, if they do.
+    """
+
+    layer: str
+    type: str
+    line: int
+    source: str
+    branches: tuple[str, ...]
+    into: str = ""
+    kernel: tuple[int, ...] = ()
+    gains_bias: bool = False
+    reason: Reason | None = None
+
+    @property
+    def fate(self) -> Fate:
+        """Whether they were merged or kept."""
+        return Fate.MERGED if self.into else Fate.KEPT
+
+
 @dataclass
 class Plan:
     """What a merge will do; rewrites add to it as they go."""
@@ -128,6 +162,7 @@ class Plan:
     outcomes: list[Outcome] = field(default_factory=list)
     engines: list[EngineChange] = field(default_factory=list)
     dead: list[DeadChannels] = field(default_factory=list)
+    branches: list[Branches] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def of(self, *fates: Fate) -> Iterator[Outcome]:

@@ -101,23 +101,7 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
         PrototxtError: a parameter in the prototxt has a bad value.
     """
     plan = Plan()
-    context = Context(
-        net,
-        plan,
-        options.phase,
-        Reader(
-            options.phase,
-            options.eps,
-            options.bn_dialect,
-            net.weights is not None,
-            plan.warnings.append,
-        ),
-        shapes,
-        Choice(options.keep, options.only),
-        options.keep_dtype,
-        options.collapse,
-        options.treat_as,
-    )
+    context = context_of(net, plan, options, shapes)
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
         find_runs(context)
@@ -130,6 +114,30 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
             RemoveDead().run(context)
     plan.outcomes.sort(key=lambda outcome: outcome.line)
     return plan
+
+
+def context_of(
+    net: Net, plan: Plan, options: Options, shapes: Mapping[Value, Shape | None]
+) -> Context:
+    """What rewrites work on, for a network that none of them has seen."""
+    reader = Reader(
+        options.phase,
+        options.eps,
+        options.bn_dialect,
+        net.weights is not None,
+        plan.warnings.append,
+    )
+    return Context(
+        net,
+        plan,
+        options.phase,
+        reader,
+        shapes,
+        Choice(options.keep, options.only),
+        options.keep_dtype,
+        options.collapse,
+        options.treat_as,
+    )
 
 
 def find_runs(context: Context) -> None:

@@ -31,6 +31,7 @@ from bnfold.fold.channels.current import (
     blobs_of,
     groups_of,
     host_kind,
+    is_readable,
     outputs_of,
     param_of,
     size_of,
@@ -218,6 +219,8 @@ class _Tracer:
         why = f"the weight of {self.layer} does not have the shape that its text says"
         if not blobs:
             return Reason(Code.NEEDS_WEIGHTS, f"{self.layer} has no weights in the weights file")
+        if not all(map(is_readable, blobs)):
+            return Reason(Code.NEEDS_WEIGHTS, f"the weights of {self.layer} cannot be read")
         shape, size = blobs[0].shape, size_of(blobs[0])
         if kind == "InnerProduct":
             fits = size > 0 and size % outputs == 0
@@ -302,7 +305,9 @@ class _Tracer:
         if role is Role.OWN_NUMBERS and lanes is not None:
             sizes = [size_of(blob) for blob in blobs_of(layer)]
             own = sizes[:2] if kind == "BatchNorm" else sizes
-            if any(size != lanes.size for size in own):
+            if any(size != lanes.size for size in own) or not all(
+                map(is_readable, blobs_of(layer))
+            ):
                 return self._opaque(f"{layer} does not have a number for each channel")
             shared = self._shared()
             if shared:

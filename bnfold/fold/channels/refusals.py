@@ -60,6 +60,8 @@ def _at(
 ) -> list[tuple[Mask, Reason]]:
     varies = ~np.isfinite(inputs.inside)
     why = f"{layer} reads it, or a channel that is tied to it, where that is not constant"
+    if not exact:
+        why = f"no batch norm with a scale stands between it, or a channel tied to it, and {layer}"
     found = [(varies, Reason(Code.NOT_CONSTANT, why))]
     nonzero = ~varies & ((inputs.inside != 0) | (inputs.off != 0))
     kind = host_kind(context, layer)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnfold.caffemodel import Blob, BlobSource, CaffemodelError
+from bnfold.caffemodel import Blob, BlobSource
 from bnfold.fold.affine import Vector
 from bnfold.fold.channels.current import (
     PIECE,
     blobs_of,
     groups_of,
     host_kind,
+    is_readable,
     outputs_of,
     rows_of,
     size_of,
@@ -49,7 +50,7 @@ def zero_outputs(context: Context, layer: Layer, without: Mask | None = None) ->
     weight = blobs_of(layer)[0]
     if not outputs or not size_of(weight) or size_of(weight) % outputs:
         return None
-    if not all(map(_is_readable, blobs_of(layer))):
+    if not all(map(is_readable, blobs_of(layer))):
         return None
     if without is not None and without.any():
         return _without(context, layer, kind, outputs, ~without)
@@ -63,16 +64,6 @@ def zero_outputs(context: Context, layer: Layer, without: Mask | None = None) ->
             alive |= rows.any(0)
         return ~alive
     return _deconvolution(context, layer, outputs)
-
-
-def _is_readable(blob: BlobSource) -> bool:
-    """Whether a blob's values can be read; one that cannot does no harm to those who copy it."""
-    try:
-        if isinstance(blob, Blob):
-            blob.check()
-    except CaffemodelError:
-        return False
-    return True
 
 
 def _zero_rows(weight: BlobSource, count: int) -> Mask:

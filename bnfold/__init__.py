@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bnfold.api import inspect, merge
+    from bnfold.api import inspect, merge, prune
     from bnfold.errors import BnfoldError
     from bnfold.fold import Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
     from bnfold.graph import Phase
+    from bnfold.prune_report import PruneReport
     from bnfold.report import Counts, Report
 
 __version__ = "0.1.0"
@@ -23,10 +24,12 @@ _HOMES = {
     "Outcome": "bnfold.fold",
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
+    "PruneReport": "bnfold.prune_report",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
     "inspect": "bnfold.api",
     "merge": "bnfold.api",
+    "prune": "bnfold.api",
 }
 
 __all__ = [
@@ -39,11 +42,13 @@ __all__ = [
     "Outcome",
     "Phase",
     "Plan",
+    "PruneReport",
     "Reason",
     "Report",
     "__version__",
     "inspect",
     "merge",
+    "prune",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The library's front door: `merge` and `inspect`. They never print and never exit."""
+"""The library's front door: `merge`, `inspect` and `prune`. They never print and never exit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bnfold.fold import Options
+from bnfold.fold.channels.slim import Slimming
 from bnfold.graph import Phase
 from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
 from bnfold.outputs import Outputs
+from bnfold.prune_report import PruneReport
+from bnfold.pruning import PruneJob
 from bnfold.report import Report
 
 
@@ -121,3 +124,63 @@ def inspect(
         treat_as=treat_as or {},
     )
     return plan_only(Path(model), None if weights is None else Path(weights), options)
+
+
+def prune(
+    model: PathLike,
+    weights: PathLike,
+    *,
+    ratio: float | None = None,
+    threshold: float | None = None,
+    channels: Mapping[str, Sequence[int]] | None = None,
+    multiple: int = 1,
+    least: int = 1,
+    exclude: Sequence[str] = (),
+    merge: bool = False,
+    output_model: PathLike | None = None,
+    output_weights: PathLike | None = None,
+    eps: float | None = None,
+    bn_dialect: str | None = None,
+    treat_as: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+) -> PruneReport:
+    """Take channels out of a trained network whose batch norms barely let them through.
+
+    The result computes what the network computes whose gammas are zero in those channels: exactly
+    where no padding is met, and up to a bound that the report gives where it is.
+
+    Args:
+        model: the network's prototxt.
+        weights: its caffemodel, binary or HDF5.
+        ratio: remove this share of the channels that can go, those of the lowest |gamma|.
+        threshold: or remove the channels whose |gamma| is at most this.
+        channels: or remove these, by the name of a layer that makes or hands them on.
+        multiple: layers keep a multiple of so many channels, or all.
+        least: layers keep at least so many.
+        exclude: layers, by name or glob, whose channels stay.
+        merge: fold the smaller network, too.
+        output_model: where to write the new prototxt; by default beside the old one, as
+            `deploy.pruned.prototxt`.
+        output_weights: where to write the new caffemodel, `x.pruned.caffemodel` by default.
+        eps, bn_dialect, treat_as: as for `merge`.
+        dry_run: compute everything, and write nothing.
+        force: replace outputs that exist.
+
+    Returns:
+        What was removed, where the result is not exact, what could not go and why, and the sizes
+        before and after.
+
+    Raises:
+        BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
+            is one line that says where, what and what to do. Nothing has been written then.
+    """
+    options = Options(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {})
+    wish = Slimming(ratio, threshold, channels, multiple, least, tuple(exclude))
+    job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
+    with one_line_errors():
+        if dry_run:
+            return job.rehearse()
+        job.files.check_targets(force)
+        with Outputs() as outputs:
+            return job.write(outputs)

@@ -17,6 +17,7 @@ import click
 from bnfold import __version__
 from bnfold.cli.inspect import inspect
 from bnfold.cli.merge import merge
+from bnfold.cli.prune import prune
 from bnfold.errors import BnfoldError
 
 BAD_INPUT = 2
@@ -45,6 +46,7 @@ def cli(context: click.Context) -> None:
 
 cli.add_command(merge)
 cli.add_command(inspect)
+cli.add_command(prune)
 
 
 def main() -> NoReturn:

@@ -98,17 +98,19 @@ def summary(report: Report) -> list[str]:
     what = ", ".join(f"{verb} {count}" for verb, count in counts if count)
     gone = sum(len(dead.channels) for dead in plan.dead if dead.reason is None)
     lines = [
-        f"{_plural(total, 'affine layer')}: {what or 'none'}"
-        + (f", into {_plural(len(hosts), 'layer')}" if hosts else "")
-        + f"; engine CAFFE set on {_plural(len(plan.engines), 'convolution')}",
+        f"{plural(total, 'affine layer')}: {what or 'none'}"
+        + (f", into {plural(len(hosts), 'layer')}" if hosts else "")
+        + f"; engine CAFFE set on {plural(len(plan.engines), 'convolution')}",
         f"layers {before.layers} -> {after.layers}, affine {before.affine} -> {after.affine}",
     ]
     if before.parameters is not None and after.parameters is not None:
         lines[-1] += f", parameters {before.parameters:,} -> {after.parameters:,}"
     if before.weights_bytes is not None and after.weights_bytes is not None:
-        lines[-1] += f", weights {_size(before.weights_bytes)} -> {_size(after.weights_bytes)}"
+        lines[-1] += (
+            f", weights {size_words(before.weights_bytes)} -> {size_words(after.weights_bytes)}"
+        )
     if gone:
-        lines.append(f"{_plural(gone, 'constant channel')} removed")
+        lines.append(f"{plural(gone, 'constant channel')} removed")
     if after.operations != before.operations:
         lines.append(_savings(before, after))
     if report.output_model is not None:
@@ -120,10 +122,10 @@ def _savings(before: Counts, after: Counts) -> str:
     work, traffic = before.operations - after.operations, before.traffic - after.traffic
     line = (
         f"each forward pass saves {_scaled(work)} of {_scaled(before.operations)} floating-point "
-        f"operations and {_size(traffic)} of {_size(before.traffic)} of memory traffic"
+        f"operations and {size_words(traffic)} of {size_words(before.traffic)} of memory traffic"
     )
     if before.uncounted:
-        line += f" ({_plural(before.uncounted, 'layer')} of unknown cost not counted)"
+        line += f" ({plural(before.uncounted, 'layer')} of unknown cost not counted)"
     return line
 
 
@@ -155,11 +157,12 @@ def _show_table(report: Report) -> None:
         console.print(escape(line))
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A count of things: "1 layer", "2 layers"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _size(size: int) -> str:
+def size_words(size: int) -> str:
     """A size in bytes for people, in decimal units."""
     return f"{size} bytes" if size < 1000 else f"{_scaled(size)}B"
 

@@ -25,6 +25,8 @@ def merge(
     eps: float | None = None,
     engine_caffe: bool = True,
     collapse: bool = True,
+    branches: bool = True,
+    concat_branches: bool = False,
     dead_channels: bool = True,
     keep: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -46,6 +48,9 @@ def merge(
         eps: replaces every batch norm's own `eps`; without it each layer's own holds.
         engine_caffe: set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.
         collapse: write a batch norm that cannot be absorbed as one Scale.
+        branches: make parallel branches of one value that an Eltwise adds up one convolution.
+        concat_branches: make convolutions of one value that a Concat joins one, too; the names of
+            their outputs go.
         dead_channels: take out channels that are constant, where that is exact.
         keep: layers, by name or glob, whose chains stay as they are.
         only: if not empty, only chains with such a layer are touched.
@@ -69,6 +74,8 @@ def merge(
         engine_caffe=engine_caffe,
         keep_dtype=keep_dtype,
         collapse=collapse,
+        branches=branches,
+        concat_branches=concat_branches,
         dead_channels=dead_channels,
         keep=tuple(keep),
         only=tuple(only),
@@ -92,6 +99,8 @@ def inspect(
     eps: float | None = None,
     engine_caffe: bool = True,
     collapse: bool = True,
+    branches: bool = True,
+    concat_branches: bool = False,
     dead_channels: bool = True,
     keep: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -103,8 +112,8 @@ def inspect(
     Args:
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
-        phase, eps, engine_caffe, collapse, dead_channels, keep, only, bn_dialect, treat_as: as for
-            `merge`.
+        phase, eps, engine_caffe, collapse, branches, concat_branches, dead_channels, keep, only,
+            bn_dialect, treat_as: as for `merge`.
 
     Returns:
         The plan; its outputs are None.
@@ -117,6 +126,8 @@ def inspect(
         eps=eps,
         engine_caffe=engine_caffe,
         collapse=collapse,
+        branches=branches,
+        concat_branches=concat_branches,
         dead_channels=dead_channels,
         keep=tuple(keep),
         only=tuple(only),

@@ -32,11 +32,10 @@ class Branch:
         value: the input.
         source: what it is made of.
         layers: the layers between the two; none where the input is the source.
-        host: its convolution, if it has one.
+        host: its convolution, if it has one, mergeable or not.
         run: its affine layers, where it has no convolution.
         refusal: why it cannot be merged, if so.
         index: which bottom it is.
-        coefficient: what it is multiplied by.
     """
 
     value: Value
@@ -46,7 +45,6 @@ class Branch:
     run: Run | None = None
     refusal: Reason | None = None
     index: int = 0
-    coefficient: float = 1.0
 
     @property
     def name(self) -> str:
@@ -58,15 +56,8 @@ class Branch:
         """The layer it ends in, for people."""
         return str(self.layers[-1]) if self.layers else f"'{self.source.name}' itself"
 
-    @property
-    def has_convolution(self) -> bool:
-        """Whether one of its layers is a convolution, mergeable or not."""
-        return self.host is not None
 
-
-def families(
-    context: Context, joint: Layer, coefficients: Sequence[float]
-) -> list[tuple[Branch, ...]]:
+def families(context: Context, joint: Layer) -> list[tuple[Branch, ...]]:
     """Group the inputs of a layer by what they are made of.
 
     Given are groups of at least two, one of them with a convolution; all else is no set of
@@ -75,7 +66,6 @@ def families(
     Args:
         context: the network and how it is read.
         joint: the layer.
-        coefficients: what it multiplies each of its bottoms by.
     """
     readings = [_readings(context, joint, bottom) for bottom in joint.bottoms]
     found: dict[Value, list[Branch]] = {}
@@ -83,12 +73,12 @@ def families(
         others = {r.source for i, its in enumerate(readings) if i != index for r in its}
         shared = [reading for reading in mine if reading.source in others]
         if shared:
-            branch = replace(shared[0], index=index, coefficient=coefficients[index])
+            branch = replace(shared[0], index=index)
             found.setdefault(branch.source, []).append(branch)
     return [
         tuple(family)
         for family in found.values()
-        if len(family) > 1 and any(branch.has_convolution for branch in family)
+        if len(family) > 1 and any(branch.host is not None for branch in family)
     ]
 
 
@@ -140,6 +130,8 @@ def _unfit(context: Context, host: Host) -> Reason | None:
         return Reason(Code.NOT_LINEAR, why)
     if not host.channels:
         return Reason(Code.UNKNOWN_SHAPE, f"how many outputs {layer} has cannot be told")
+    if context.has_weights and (layer.record is None or not layer.record.blobs):
+        return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
     return host.misfit(_NOTHING) or other_users(context.net, [layer])
 
 

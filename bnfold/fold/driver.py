@@ -5,10 +5,11 @@
    start again after each change. Backward comes first because it fits where it applies,
    whatever the padding; forward has more conditions, and what goes forward may meet another
    run that then can go.
-3. What is left is collapsed. That is last, since a run that has become a layer of its own
+3. Parallel branches become one convolution, and what can move then moves: back to 2.
+4. What is left is collapsed. That is last, since a run that has become a layer of its own
    would have to be read anew to move again.
-4. Engines, which change no number.
-5. Channels that are constant are taken out. That is last, since what they are constant at is told
+5. Engines, which change no number.
+6. Channels that are constant are taken out. That is last, since what they are constant at is told
    from the weights as they will be.
 
 Every search looks at the whole way before anything moves, and moves depend only on who reads
@@ -26,7 +27,9 @@ from bnfold.errors import BnfoldError
 from bnfold.fold.absorb_backward import AbsorbBackward
 from bnfold.fold.absorb_forward import AbsorbForward
 from bnfold.fold.batch_norms import BN_DIALECTS
+from bnfold.fold.branches import MergeBranches
 from bnfold.fold.collapse import Collapse
+from bnfold.fold.concat_branches import MergeConcatBranches
 from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
@@ -56,6 +59,8 @@ class Options:
         engine_caffe: whether 1x1 convolutions are set to `engine: CAFFE`.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
         collapse: whether an affine that stays may become a Scale.
+        branches: whether parallel branches that are added up become one convolution.
+        concat_branches: whether convolutions whose outputs are concatenated become one.
         dead_channels: whether channels that are constant are taken out.
         keep: layers, by name or glob, whose chains stay as they are.
         only: if not empty, only chains with such a layer are touched.
@@ -68,6 +73,8 @@ class Options:
     engine_caffe: bool = True
     keep_dtype: bool = False
     collapse: bool = True
+    branches: bool = True
+    concat_branches: bool = False
     dead_channels: bool = True
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -105,7 +112,8 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
         find_runs(context)
-        while any(rewrite.run(context) for rewrite in MOVES):
+        moves = [*MOVES, *_merges(options)]
+        while any(rewrite.run(context) for rewrite in moves):
             pass
         Collapse().run(context)
         if options.engine_caffe:
@@ -138,6 +146,16 @@ def context_of(
         options.collapse,
         options.treat_as,
     )
+
+
+def _merges(options: Options) -> list[Rewrite]:
+    """The rewrites that merge branches, of which each has its turn when nothing can move."""
+    found: list[Rewrite] = []
+    if options.branches:
+        found.append(MergeBranches())
+    if options.concat_branches:
+        found.append(MergeConcatBranches())
+    return found
 
 
 def find_runs(context: Context) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -85,11 +85,11 @@ class KernelPart:
         def add(block: Block, first: int) -> None:
             count = len(block)
             values = stream.take(count * inputs * prod(kernel)).reshape(count, inputs, *kernel)
-            if self.groups == grid.groups:
-                block[(slice(None), slice(None), *window)] += self.coefficient * values
-                return
-            columns = grid.starts(first, count, self.groups)[:, None] + np.arange(inputs)
-            block[(np.arange(count)[:, None], columns, *window)] += self.coefficient * values
+            index: tuple[Any, ...] = (slice(None), slice(None), *window)
+            if self.groups != grid.groups:
+                columns = grid.starts(first, count, self.groups)[:, None] + np.arange(inputs)
+                index = (np.arange(count)[:, None], columns, *window)
+            block[index] += self.coefficient * values
 
         return add
 
@@ -112,7 +112,8 @@ class ScalePart:
         def add(block: Block, first: int) -> None:
             count = len(block)
             columns = grid.starts(first, count, grid.outputs)
-            block[(np.arange(count), columns, *self.place)] += self.scale[first : first + count]
+            index: tuple[Any, ...] = (np.arange(count), columns, *self.place)
+            block[index] += self.scale[first : first + count]
 
         return add
 

@@ -8,8 +8,8 @@ that stays, whose scale is zero, so that the channel is its shift. Where
 
 1. every layer that reads it, behind whatever works channel by channel, can do without it: it is
    zero there, or that layer's bias can take what it gives, exactly (channels/refusals.py);
-2. all channels that are tied to it go too: those that an Eltwise adds, those in one group of a
-   grouped convolution (channels/flow.py);
+2. all channels that are tied to it go too: those that an Eltwise adds, the input and output
+   of a depthwise convolution, one channel of each group of another (channels/flow.py);
 3. it is no input or output of the network, nobody outside the phase reads it, no layer that reads
    it is unknown or shares its weights;
 4. its layer keeps at least one channel.
@@ -47,21 +47,31 @@ class RemoveDead:
         starts = _starts(context) if context.has_weights else {}
         if not starts:
             return False
-        flow = trace(context)
-        pinned = chosen(flow, context.choice)
-        removed = np.zeros(flow.ties.count, np.bool_)
+        removed = np.zeros(0, np.bool_)
         while True:
+            flow = trace(context)
+            flow.match(_priority(flow, starts))
             constants = propagate(context, flow, starts)
             reads = refusals(context, flow, constants, exact=True)
-            reasons = flow.ties.reasons([*pinned, *reads])
+            reasons = flow.ties.reasons([*chosen(flow, context.choice), *reads])
             found = _removable(flow, starts, reasons)
-            if np.array_equal(found, removed):
+            if found.sum() == removed.sum():
                 break
             removed = found
             starts = _starts(context, flow, removed)
         readers = cut(context, flow, constants, removed)
         _note(context, flow, starts, removed, reasons, list(readers))
         return bool(removed.any())
+
+
+def _priority(flow: Flow, starts: Mapping[Layer, Vector]) -> Vector:
+    """0 for channels that are constant, 1 for others: groups lose what is constant first."""
+    priority = np.ones(flow.ties.count)
+    for layer, values in starts.items():
+        lanes = flow.lanes[layer.tops[0]]
+        if lanes is not None and lanes.size == values.size:
+            priority[lanes[np.isfinite(values)]] = 0
+    return priority
 
 
 def _starts(

@@ -7,8 +7,8 @@ zero. From there on constants go through whatever works channel by channel:
     pooling                the constant; an average over padding is off at the border
     Concat, Flatten        the constants side by side, and repeated
     Eltwise, gates         where all bottoms are constant; a product also where one is zero
-    grouped convolution    where all inputs of the group are: bias + weight * constants; with
-                           padding it is off at the border unless the constants are zero
+    depthwise convolution  bias + weight * constant; with padding it is off at the border unless
+                           the constant is zero
 
 "Off at the border" is an interval [low, high] around what the channel is inside.
 """
@@ -22,7 +22,7 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.channels import activations
-from bnfold.fold.channels.current import affine_of, blobs_of, groups_of, outputs_of, values_of
+from bnfold.fold.channels.current import affine_of, blobs_of, outputs_of, values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sums import spreads, sums_of
@@ -91,8 +91,8 @@ def _behind(
             (one,) = bottoms
             each = lanes.size // one.inside.size
             return Constants(*(np.repeat(part, each) for part in (one.inside, one.low, one.high)))
-        case Role.GROUPS:
-            return _grouped(context, layer, bottoms[0])
+        case Role.DEPTHWISE:
+            return _depthwise(context, layer, bottoms[0])
     return _one(context, layer, kind, bottoms[0])
 
 
@@ -193,17 +193,15 @@ def _product(bottoms: list[Constants]) -> Constants:
     return Constants.exact(np.where(zero, 0.0, np.nan)).over(total)
 
 
-def _grouped(context: Context, layer: Layer, bottom: Constants) -> Constants:
-    groups = groups_of(context, layer)
+def _depthwise(context: Context, layer: Layer, bottom: Constants) -> Constants:
     known = np.isfinite(bottom.inside)
     if kind_of(layer, context.treat_as) == "Deconvolution" and spreads(layer):
         known &= (bottom.low == 0) & (bottom.high == 0)
     outputs = outputs_of(context, layer)
-    whole = known.reshape(groups, -1).all(1)
-    if not whole.any():
+    if not known.any():
         return Constants.none(outputs)
-    sums = sums_of(context, layer, bottom, np.repeat(whole, known.size // groups))
+    sums = sums_of(context, layer, bottom, known)
     blobs = blobs_of(layer)
     inside = sums.inside + (values_of(blobs[1]) if len(blobs) > 1 else 0.0)
-    inside = np.where(np.repeat(whole, outputs // groups), inside, np.nan)
+    inside = np.where(np.repeat(known, outputs // known.size), inside, np.nan)
     return Constants(inside, inside - sums.off, inside + sums.off)

@@ -4,7 +4,8 @@ What is taken out is whole sets of tied channels (ties.py). Each layer then lose
 
     Convolution, Deconvolution, InnerProduct    filters, biases and `num_output` of its outputs;
                                                 the part of each filter for its inputs
-    convolution in groups                       whole groups, and `group`
+    depthwise convolution                       groups, and `group`
+    convolution in groups                       as many inputs and outputs of each
     BatchNorm, BN, Scale, Bias, PReLU           its numbers for the channels
 
 What a constant input still gave to the outputs of a layer is added to its bias, which is made
@@ -74,7 +75,7 @@ def cut(
         if sums.inside.any() and not (absorber and absorber(layer, sums.inside)):
             _add_to_bias(context, layer, sums.inside)
     for layer, role in flow.roles.items():
-        if role in (Role.MIX, Role.GROUPS):
+        if role in (Role.MIX, Role.DEPTHWISE):
             _cut_host(context, flow, layer, role, removed)
         elif role is Role.OWN_NUMBERS:
             lanes = flow.read(layer)
@@ -107,7 +108,7 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
         return
     weight, *bias = blobs_of(layer)
     message = param_of(kind)
-    if role is Role.GROUPS:
+    if role is Role.DEPTHWISE:
         groups = groups_of(context, layer)
         rows = inputs if kind == "Deconvolution" else outputs
         # Columns are the other side of one group, and stay.
@@ -117,7 +118,7 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
         if layer.current(message).group != 1:
             layer.settings[message, "group"] = left
     else:
-        new = _mixed(layer, kind, weight, inputs, outputs)
+        new = _mixed(context, layer, kind, inputs, outputs)
     if not outputs.all():
         # Only a fork's depthwise type may leave it out.
         if layer.current(message).num_output:
@@ -126,22 +127,28 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
     layer.blobs = (new, *bias)
 
 
-def _mixed(layer: Layer, kind: str, weight: BlobSource, inputs: Mask, outputs: Mask) -> BlobSource:
-    """The weight of one group without some of its inputs and outputs."""
-    each = size_of(weight) // inputs.size // outputs.size
+def _mixed(context: Context, layer: Layer, kind: str, inputs: Mask, outputs: Mask) -> BlobSource:
+    """The weight of a layer that mixes channels, without some of its inputs and outputs."""
+    weight = blobs_of(layer)[0]
     if kind == "InnerProduct":
+        each = size_of(weight) // inputs.size // outputs.size
         inputs = np.repeat(inputs, each)
         transposed = layer.param("inner_product_param").transpose
         rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
         shape = (*weight.shape[:-2], int(rows.sum()), int(columns.sum()))
         return Sliced(weight, rows, columns, shape)
     rows, columns = (inputs, outputs) if kind == "Deconvolution" else (outputs, inputs)
-    return _matrix(weight, rows, np.repeat(columns, each), each)
+    columns = columns.reshape(groups_of(context, layer), -1)
+    each = size_of(weight) // rows.size // columns.shape[1]
+    return _matrix(weight, rows, np.repeat(columns, each, axis=1), each)
 
 
 def _matrix(weight: BlobSource, rows: Mask, columns: Mask, each: int) -> Sliced:
     """A weight of at least two axes, where a column of the second has `each` values."""
-    second = weight.shape[1] if columns.all() else int(columns.sum()) // each
+    left = columns.reshape(-1, columns.shape[-1]).sum(1)
+    # Groups are cut alike, so that all lines of a mask leave as many.
+    assert (left == left[0]).all()
+    second = weight.shape[1] if columns.all() else int(left[0]) // each
     return Sliced(weight, rows, columns, (int(rows.sum()), second, *weight.shape[2:]))
 
 

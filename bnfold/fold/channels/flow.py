@@ -5,8 +5,9 @@ follows what must go together:
 
 1. Convolution (one group), Deconvolution, InnerProduct mix what they read and make `num_output`
    new channels; whatever they read can be cut without cutting those.
-2. A convolution in groups is cut by whole groups: its inputs and outputs in a group are one set.
-   A depthwise convolution is the case of one input a group.
+2. A depthwise convolution, with one input a group, is cut by groups: an input and what is made of
+   it are one set. Of other groups each must lose as many inputs, and as many outputs: `match` ties
+   one of each group, by an order that it is told.
 3. BatchNorm, BN, Scale, Bias and PReLU have a number for each channel; activations, poolings,
    Dropout and their like have none.
 4. Concat on channels puts channels side by side. Eltwise, Concat on other axes and a Scale with
@@ -25,6 +26,7 @@ from enum import Enum, auto
 
 import numpy as np
 
+from bnfold.fold.affine import Vector
 from bnfold.fold.channels import activations
 from bnfold.fold.channels.current import (
     affine_of,
@@ -51,7 +53,7 @@ class Role(Enum):
     """What a layer does with the channels it reads; the numbers are those above."""
 
     MIX = auto()
-    GROUPS = auto()
+    DEPTHWISE = auto()
     OWN_NUMBERS = auto()
     PASS = auto()
     JOIN = auto()
@@ -74,6 +76,7 @@ class Flow:
         roles: what each layer does with them.
         ties: which go together, and which stay.
         own: the channels that each layer makes.
+        groups: channels of which each row must lose as many, shape (groups, channels).
         makers: the layer that makes each channel (None for an input of the network), and which
             of its channels it is; in the order of their numbers.
     """
@@ -82,11 +85,25 @@ class Flow:
     roles: dict[Layer, Role] = field(default_factory=dict)
     ties: Ties = field(default_factory=Ties)
     own: dict[Layer, Channels] = field(default_factory=dict)
+    groups: list[Channels] = field(default_factory=list)
     makers: list[tuple[Layer | None, int]] = field(default_factory=list)
 
     def read(self, layer: Layer) -> Channels | None:
         """The channels of a layer's first bottom."""
         return self.lanes[layer.bottoms[0]] if layer.bottoms else None
+
+    def match(self, priority: Vector) -> None:
+        """Tie one channel of each group of a convolution, so that groups stay of one size.
+
+        Args:
+            priority: a number for each channel, shape (count,): the lowest of each group are one
+                set, then the next.
+        """
+        for block in self.groups:
+            order = np.argsort(priority[block], axis=1, kind="stable")
+            ordered = np.take_along_axis(block, order, axis=1)
+            for row in ordered[1:]:
+                self.ties.tie(ordered[0], row)
 
     def new(self, layer: Layer | None, count: int) -> Channels:
         """New channels, made by a layer."""
@@ -202,16 +219,21 @@ class _Tracer:
         groups = 1 if kind == "InnerProduct" else groups_of(self.context, layer)
         if groups == 1:
             return Role.MIX
+        why = ""
         if lanes is None or lanes.size % groups or outputs % groups:
-            why = f"what {layer} reads cannot be told, and it is cut by whole groups"
-            self._pin(lanes, Reason(Code.UNKNOWN_SHAPE, why))
-            self._pin(made, Reason(Code.UNKNOWN_SHAPE, why))
-            return Role.GROUPS
-        inputs, made = lanes.reshape(groups, -1), made.reshape(groups, -1)
-        for block in (inputs, made):
-            for column in range(block.shape[1]):
-                self.flow.ties.tie(block[:, column], made[:, 0])
-        return Role.GROUPS
+            why = f"what {layer} reads cannot be told, and it has groups"
+        elif kind == "Deconvolution" and lanes.size > groups:
+            why = f"{layer} is a deconvolution in groups"
+        if why or lanes is None:
+            self._pin(lanes, Reason(Code.FIXED, why))
+            self._pin(made, Reason(Code.FIXED, why))
+            return Role.OPAQUE
+        if lanes.size > groups:
+            self.flow.groups += [lanes.reshape(groups, -1), made.reshape(groups, -1)]
+            return Role.MIX
+        for column in made.reshape(groups, -1).T:
+            self.flow.ties.tie(lanes, column)
+        return Role.DEPTHWISE
 
     def _misfit(self, kind: str, outputs: int, lanes: Channels | None) -> Reason | None:
         """Why the stored weight is not one of these inputs and outputs, if so."""

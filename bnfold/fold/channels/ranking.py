@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bnfold.fold.affine import Vector
 from bnfold.fold.channels.flow import Flow
 from bnfold.fold.channels.gammas import Gamma
 from bnfold.graph import Layer
@@ -47,15 +48,23 @@ def rank(flow: Flow, found: Mapping[Layer, Gamma], pinned: Mapping[int, object])
         pinned: the sets that stay, by the numbers that stand for them.
     """
     ties = flow.ties
+    scores = best(flow, found)
     counts = np.bincount(ties.roots(np.arange(ties.count)), minlength=ties.count)
+    roots = np.flatnonzero((scores >= 0) & (counts > 0)).tolist()
+    roots = [root for root in roots if root not in pinned]
+    ranked = [Ranked(float(scores[root]), root, int(counts[root])) for root in roots]
+    return sorted(ranked, key=lambda one: (one.score, one.root))
+
+
+def best(flow: Flow, found: Mapping[Layer, Gamma]) -> Vector:
+    """The largest |gamma| in the set of each channel, -1 where none has one; shape (count,)."""
+    ties = flow.ties
     scores = np.full(ties.count, -1.0)
     for layer, gamma in found.items():
         lanes = flow.read(layer)
         assert lanes is not None
         np.maximum.at(scores, ties.roots(lanes), np.abs(gamma.gamma))
-    roots = [root for root in np.flatnonzero(scores >= 0).tolist() if root not in pinned]
-    ranked = [Ranked(float(scores[root]), root, int(counts[root])) for root in roots]
-    return sorted(ranked, key=lambda one: (one.score, one.root))
+    return scores[ties.roots(np.arange(ties.count))]
 
 
 def lowest_share(ranked: list[Ranked], ratio: float) -> list[Ranked]:

@@ -87,7 +87,7 @@ def chosen(flow: Flow, choice: Choice) -> list[Refusal]:
     found: list[Refusal] = []
     for layer, role in flow.roles.items():
         lanes = flow.read(layer)
-        if role in (Role.MIX, Role.GROUPS) and not choice.allows(layer):
+        if role in (Role.MIX, Role.DEPTHWISE) and not choice.allows(layer):
             found.append((flow.own[layer], why))
         if role is not Role.OPAQUE and lanes is not None and not kept.allows(layer):
             found.append((lanes, why))

@@ -19,15 +19,18 @@ class Sliced:
     Args:
         source: the whole blob.
         rows: which rows stay, shape (R,).
-        columns: which columns stay, shape (size / R,).
+        columns: which columns stay, shape (size / R,); or (groups, size / R), a line for each of so
+            many groups of rows.
         shape: the axes of what stays.
     """
 
     def __init__(
         self, source: BlobSource, rows: Mask, columns: Mask, shape: tuple[int, ...]
     ) -> None:
-        assert rows.size * columns.size == size_of(source)
-        self._source, self._rows, self._columns = source, rows, columns
+        self._source, self._rows = source, rows
+        self._columns = columns.reshape(-1, columns.shape[-1])
+        assert rows.size * columns.shape[-1] == size_of(source)
+        assert rows.size % len(self._columns) == 0
         self.shape = shape
         self.dtype: np.dtype[Any] = source.dtype
 
@@ -42,7 +45,8 @@ class Sliced:
 
     def _mask(self, start: int, count: int) -> Mask:
         """Which of the values [start, start + count) stay."""
-        width = self._columns.size
+        groups, width = self._columns.shape
         first, last = start // width, (start + count - 1) // width
-        mask = self._rows[first : last + 1, None] & self._columns
+        rows = np.arange(first, last + 1)
+        mask = self._rows[rows, None] & self._columns[rows // (self._rows.size // groups)]
         return np.ravel(mask)[start - first * width :][:count]

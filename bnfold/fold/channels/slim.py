@@ -120,6 +120,7 @@ def slim(context: Context, wish: Slimming) -> Slimmed:
     """
     flow = trace(context)
     found = gammas(context, flow)
+    flow.match(ranking.best(flow, found))
     starts = {layer: gamma.beta for layer, gamma in found.items()}
     constants = propagate(context, flow, starts)
     reads = refusals(context, flow, constants, exact=False)

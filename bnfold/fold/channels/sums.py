@@ -28,6 +28,7 @@ from bnfold.fold.channels.current import (
     outputs_of,
     rows_of,
     size_of,
+    values_of,
 )
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask
@@ -71,6 +72,8 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
     size = size_of(weight)
     if kind == "Convolution":
         return _convolution(context, layer, value, off, outputs)
+    if kind == "Deconvolution" and groups_of(context, layer) > 1:
+        return _depthwise_deconvolution(layer, value, off, outputs)
     if kind == "InnerProduct" and not layer.param("inner_product_param").transpose:
         each = size // outputs // value.size
         return _rows_of_outputs(layer, outputs, np.repeat(value, each), np.repeat(off, each))
@@ -83,6 +86,13 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
         inside += value[here] @ rows
         far += off[here] @ np.abs(rows)
     return Sums(inside, far)
+
+
+def _depthwise_deconvolution(layer: Layer, value: Vector, off: Vector, outputs: int) -> Sums:
+    """One tap, by the rule above, so that the weight is a number for each output."""
+    weight = values_of(blobs_of(layer)[0]).reshape(outputs, -1)[:, 0]
+    each = outputs // value.size
+    return Sums(np.repeat(value, each) * weight, np.repeat(off, each) * np.abs(weight))
 
 
 def _rows_of_outputs(layer: Layer, outputs: int, value: Vector, off: Vector) -> Sums:

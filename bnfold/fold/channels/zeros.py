@@ -42,7 +42,7 @@ def zero_outputs(context: Context, layer: Layer, without: Mask | None = None) ->
     Args:
         context: the network.
         layer: a Convolution, Deconvolution or InnerProduct with weights.
-        without: input channels that do not count, shape (C,); for one group only.
+        without: input channels that do not count, shape (C,); not for a Deconvolution in groups.
     """
     kind = host_kind(context, layer)
     assert kind is not None
@@ -126,20 +126,23 @@ def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
 def _without(context: Context, layer: Layer, kind: str, outputs: int, inputs: Mask) -> Mask:
     """As above, where only these inputs count."""
     weight = blobs_of(layer)[0]
-    each = size_of(weight) // outputs // inputs.size
     transposed = kind == "InnerProduct" and layer.param("inner_product_param").transpose
+    groups = 1 if kind == "InnerProduct" else groups_of(context, layer)
+    lines = inputs.reshape(groups, -1)
+    each = size_of(weight) // outputs // lines.shape[1]
+    columns = np.repeat(lines, each, axis=1)
     alive = np.zeros(outputs, np.bool_)
-    columns = np.repeat(inputs, each)
     if kind == "Deconvolution":
         for first, rows in rows_of(weight, outputs * each):
             block = rows[inputs[first : first + len(rows)]].reshape(-1, outputs, each)
             alive |= block.any((0, 2))
     elif transposed:
         for first, rows in rows_of(weight, outputs):
-            alive |= rows[columns[first : first + len(rows)]].any(0)
+            alive |= rows[columns[0, first : first + len(rows)]].any(0)
     else:
-        for first, rows in rows_of(weight, columns.size):
-            alive[first : first + len(rows)] = rows[:, columns].any(1)
+        for first, rows in rows_of(weight, columns.shape[1]):
+            here = np.arange(first, first + len(rows))
+            alive[here] = (rows.astype(np.bool_) & columns[here // (outputs // groups)]).any(1)
     return ~alive
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bnfold.api import inspect, merge, prune
     from bnfold.errors import BnfoldError
-    from bnfold.fold import Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
+    from bnfold.fold import (
+        Branches,
+        Code,
+        DeadChannels,
+        EngineChange,
+        Fate,
+        Outcome,
+        Plan,
+        Reason,
+    )
     from bnfold.graph import Phase
     from bnfold.prune_report import PruneReport
     from bnfold.report import Counts, Report
@@ -16,6 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BnfoldError": "bnfold.errors",
+    "Branches": "bnfold.fold",
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
     "DeadChannels": "bnfold.fold",
@@ -34,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "BnfoldError",
+    "Branches",
     "Code",
     "Counts",
     "DeadChannels",

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bnfold.fold import DeadChannels, Fate, Outcome, Reason
+from bnfold.fold import Branches, DeadChannels, Fate, Outcome, Reason
 from bnfold.report import Counts, Report
 
 _VERBS = {
@@ -55,10 +55,23 @@ def _rows(report: Report) -> list[str]:
     for change in report.plan.engines:
         was = f" instead of {change.replaced}" if change.replaced else ""
         lines.append(f"engine {change.layer}: CAFFE{was}")
+    for found in report.plan.branches:
+        where = f"branches at {found.layer} ({found.type})"
+        lines.append(f"{found.fate.value} {where}{_branches(found)}")
     for dead in report.plan.dead:
         word = "kept dead channels of" if dead.reason else "removed dead channels of"
         lines.append(f"{word} {dead.layer} ({dead.type}): {_channels(dead)}")
     return lines
+
+
+def _branches(found: Branches) -> str:
+    """What became of parallel branches, or why they stay, as the rest of their line."""
+    names = ", ".join(found.branches)
+    if found.reason:
+        return f" from {names}{_why(found.reason)}"
+    kernel = "x".join(map(str, found.kernel))
+    gains = ", with a new bias" if found.gains_bias else ""
+    return f" from {names} into {found.into}, a {kernel} convolution{gains}"
 
 
 def _channels(dead: DeadChannels) -> str:
@@ -109,6 +122,11 @@ def summary(report: Report) -> list[str]:
         lines[-1] += (
             f", weights {size_words(before.weights_bytes)} -> {size_words(after.weights_bytes)}"
         )
+    merged = [found for found in plan.branches if found.into]
+    if merged:
+        count = sum(len(found.branches) for found in merged)
+        into = plural(len({found.into for found in merged}), "convolution")
+        lines.append(f"{count} parallel branches merged into {into}")
     if gone:
         lines.append(f"{plural(gone, 'constant channel')} removed")
     if after.operations != before.operations:
@@ -146,6 +164,10 @@ def _show_table(report: Report) -> None:
         was = f" (was {change.replaced})" if change.replaced else ""
         what = f"[cyan]engine: CAFFE[/]{was}"
         table.add_row(str(change.line), escape(change.layer), "Convolution", what)
+    for found in report.plan.branches:
+        color = _COLORS[found.fate]
+        what = f"[{color}]branches {_VERBS[found.fate]}[/]{escape(_branches(found))}"
+        table.add_row(str(found.line), escape(found.layer), escape(found.type), what)
     for dead in report.plan.dead:
         what = "[yellow]dead channels stay[/]" if dead.reason else "[green]dead channels go[/]"
         rest = escape(f": {_channels(dead)}")

@@ -47,17 +47,17 @@ class RemoveDead:
         starts = _starts(context) if context.has_weights else {}
         if not starts:
             return False
-        removed = np.zeros(0, np.bool_)
+        count = 0
         while True:
             flow = trace(context)
             flow.match(_priority(flow, starts))
             constants = propagate(context, flow, starts)
             reads = refusals(context, flow, constants, exact=True)
             reasons = flow.ties.reasons([*chosen(flow, context.choice), *reads])
-            found = _removable(flow, starts, reasons)
-            if found.sum() == removed.sum():
+            removed = _removable(flow, starts, reasons)
+            if removed.sum() == count:
                 break
-            removed = found
+            count = int(removed.sum())
             starts = _starts(context, flow, removed)
         readers = cut(context, flow, constants, removed)
         _note(context, flow, starts, removed, reasons, list(readers))

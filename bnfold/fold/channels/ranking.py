@@ -81,7 +81,8 @@ def lowest_share(ranked: list[Ranked], ratio: float) -> list[Ranked]:
 
 def up_to(ranked: list[Ranked], threshold: float) -> list[Ranked]:
     """The sets whose |gamma|s are all at most so large."""
-    return [one for one in ranked if one.score <= threshold]
+    # Gammas are stored as float32, so what is written is rounded to one first.
+    return [one for one in ranked if one.score <= float(np.float32(threshold))]
 
 
 def keep_enough(flow: Flow, chosen: list[Ranked], least: int, multiple: int) -> list[Ranked]:

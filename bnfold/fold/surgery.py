@@ -6,7 +6,6 @@ A layer is compared with what its text and its record say; only differences beco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, schema
@@ -52,22 +51,34 @@ def _respell(
     old: Sequence[str | int | float],
     new: Sequence[str | int | float],
 ) -> None:
-    """Give repeated fields that say `old` the values `new`, in as few edits as will do."""
-    if len(old) == len(new):
-        for field, was, value in zip(fields, old, new, strict=True):
-            if was != value:
-                document.replace(field, value)
+    """Give repeated fields that say `old` the values `new`, in as few edits as will do.
+
+    Where values only go, their own fields go; else values change in place, from the first on.
+    """
+    kept = _places(old, new)
+    if kept is not None:
+        for place in sorted(set(range(len(old))) - set(kept)):
+            document.remove(fields[place])
         return
-    for _, start, stop, new_start, new_stop in SequenceMatcher(None, old, new).get_opcodes():
-        here, values = fields[start:stop], new[new_start:new_stop]
-        for i, (field, value) in enumerate(zip(here, values, strict=False)):
-            if old[start + i] != value:
-                document.replace(field, value)
-        for field in here[len(values) :]:
-            document.remove(field)
-        after = fields[stop - 1] if stop else _anchor(message)
-        for value in values[len(here) :]:
-            document.add(message, fields[0].name, value, after=after)
+    for field, was, value in zip(fields, old, new, strict=False):
+        if was != value:
+            document.replace(field, value)
+    for field in fields[len(new) :]:
+        document.remove(field)
+    for value in new[len(old) :]:
+        document.add(message, fields[0].name, value, after=fields[-1])
+
+
+def _places(whole: Sequence[object], part: Sequence[object]) -> list[int] | None:
+    """Where in a sequence the items of another stand, in order; None if they do not."""
+    places: list[int] = []
+    for item in part:
+        start = places[-1] + 1 if places else 0
+        at = next((i for i in range(start, len(whole)) if whole[i] == item), None)
+        if at is None:
+            return None
+        places.append(at)
+    return places
 
 
 def _retype(document: Document, layer: Layer) -> None:

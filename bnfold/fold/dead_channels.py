@@ -21,6 +21,7 @@ new.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from bnfold.fold.affine import Vector
 from bnfold.fold.channels.constants import propagate
 from bnfold.fold.channels.current import affine_of, blobs_of, host_kind, values_of
 from bnfold.fold.channels.cut import cut
-from bnfold.fold.channels.flow import Flow, Role, trace
+from bnfold.fold.channels.flow import Flow, trace
 from bnfold.fold.channels.refusals import chosen, refusals
 from bnfold.fold.channels.ties import Channels, Mask
 from bnfold.fold.channels.zeros import zero_outputs
@@ -43,25 +44,61 @@ class RemoveDead:
     """Take out all constant channels that can go."""
 
     def run(self, context: Context) -> bool:
-        """Apply the rewrite to the whole network."""
-        starts = _starts(context) if context.has_weights else {}
-        if not starts:
+        """Apply the rewrite to the whole network, until it finds nothing new."""
+        if not context.has_weights:
             return False
-        count = 0
-        while True:
-            flow = trace(context)
-            flow.match(_priority(flow, starts))
-            constants = propagate(context, flow, starts)
-            reads = refusals(context, flow, constants, exact=True)
-            reasons = flow.ties.reasons([*chosen(flow, context.choice), *reads])
-            removed = _removable(flow, starts, reasons)
-            if removed.sum() == count:
-                break
-            count = int(removed.sum())
-            starts = _starts(context, flow, removed)
-        readers = cut(context, flow, constants, removed)
-        _note(context, flow, starts, removed, reasons, list(readers))
-        return bool(removed.any())
+        gone: dict[Layer, _Gone] = {}
+        while _round(context, gone):
+            pass
+        context.plan.dead += [
+            DeadChannels(
+                layer.name, layer.type, layer.line, one.channels, one.left.size, tuple(one.into)
+            )
+            for layer, one in gone.items()
+        ]
+        context.plan.dead.sort(key=lambda dead: (dead.line, dead.reason is not None))
+        return bool(gone)
+
+
+@dataclass
+class _Gone:
+    """What has gone from a layer so far.
+
+    Attributes:
+        left: which of its channels, as the input counts them, are left.
+        into: the layers whose bias took what they gave.
+    """
+
+    left: Mask
+    into: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        return tuple(np.flatnonzero(~self.left).tolist())
+
+
+def _round(context: Context, gone: dict[Layer, _Gone]) -> bool:
+    """Take out what can go as the network is now; if nothing can, note what is constant and why."""
+    starts = _starts(context)
+    if not starts:
+        return False
+    flow = trace(context)
+    flow.match(_priority(flow, starts))
+    constants = propagate(context, flow, starts)
+    reads = refusals(context, flow, constants, exact=True)
+    reasons = flow.ties.reasons([*chosen(flow, context.choice), *reads])
+    removed = _removable(flow, starts, reasons)
+    if not removed.any():
+        _note_what_stays(context, flow, starts, reasons, gone)
+        return False
+    readers = cut(context, flow, constants, removed)
+    for layer, own in flow.own.items():
+        if removed[own].any():
+            one = gone.setdefault(layer, _Gone(np.ones(own.size, np.bool_)))
+            one.left[np.flatnonzero(one.left)[removed[own]]] = False
+            here = own[removed[own]]
+            one.into.update((r.name, None) for r in readers if _any_of(flow.read(r), here))
+    return True
 
 
 def _priority(flow: Flow, starts: Mapping[Layer, Vector]) -> Vector:
@@ -74,23 +111,17 @@ def _priority(flow: Flow, starts: Mapping[Layer, Vector]) -> Vector:
     return priority
 
 
-def _starts(
-    context: Context, flow: Flow | None = None, removed: Mask | None = None
-) -> dict[Layer, Vector]:
+def _starts(context: Context) -> dict[Layer, Vector]:
     """The constants that layers make whatever they read, NaN where they make none."""
     found = {}
     for layer in context.net.layers:
-        without = None
-        if flow is not None and removed is not None and flow.roles[layer] is Role.MIX:
-            lanes = flow.read(layer)
-            without = None if lanes is None else removed[lanes]
-        values = _constant_outputs(context, layer, without)
+        values = _constant_outputs(context, layer)
         if values is not None and np.isfinite(values).any():
             found[layer] = values
     return found
 
 
-def _constant_outputs(context: Context, layer: Layer, without: Mask | None) -> Vector | None:
+def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
     if kind_of(layer, context.treat_as) in AFFINE_TYPES and len(layer.bottoms) == 1:
         reading = affine_of(context, layer)
         if not isinstance(reading, Reading) or not reading.affine.is_known:
@@ -101,7 +132,7 @@ def _constant_outputs(context: Context, layer: Layer, without: Mask | None) -> V
         return np.where(scale == 0, shift, np.nan) if reading.channels else None
     if host_kind(context, layer) is None or not blobs_of(layer):
         return None
-    zero = zero_outputs(context, layer, without)
+    zero = zero_outputs(context, layer)
     if zero is None or not zero.any():
         return None
     _, *bias = blobs_of(layer)
@@ -131,39 +162,31 @@ def _removable(flow: Flow, starts: Mapping[Layer, Vector], reasons: dict[int, Re
         removed = flow.ties.members(roots)
 
 
-def _note(
+def _note_what_stays(
     context: Context,
     flow: Flow,
     starts: Mapping[Layer, Vector],
-    removed: Mask,
     reasons: Mapping[int, Reason],
-    readers: list[Layer],
+    gone: Mapping[Layer, _Gone],
 ) -> None:
-    """Record what went, by the layer that made it, and which constants stay and why."""
-    for layer, own in flow.own.items():
-        if removed[own].any():
-            gone = own[removed[own]]
-            took = [reader.name for reader in readers if _any_of(flow.read(reader), gone)]
-            _add(context, layer, removed[own], tuple(took), None)
+    """Record which constants stay and why, by the layer that makes them constant."""
     for layer, values in starts.items():
         lanes = flow.lanes[layer.tops[0]]
         if lanes is None or lanes.size != values.size:
             continue
-        roots = flow.ties.roots(lanes)
-        stays = np.isfinite(values) & ~removed[lanes]
-        for reason in dict.fromkeys(reasons[root] for root in roots[stays].tolist()):
-            mine = np.array([reasons.get(root) == reason for root in roots.tolist()])
-            _add(context, layer, stays & mine, (), reason)
+        left = gone[layer].left if layer in gone else np.ones(values.size, np.bool_)
+        named = np.flatnonzero(left).tolist()
+        by_reason: dict[Reason, list[int]] = {}
+        roots = flow.ties.roots(lanes).tolist()
+        for index in np.flatnonzero(np.isfinite(values)).tolist():
+            by_reason.setdefault(reasons[roots[index]], []).append(named[index])
+        for reason, channels in by_reason.items():
+            context.plan.dead.append(
+                DeadChannels(
+                    layer.name, layer.type, layer.line, tuple(channels), left.size, (), reason
+                )
+            )
 
 
 def _any_of(lanes: Channels | None, some: Channels) -> bool:
     return lanes is not None and bool(np.isin(lanes, some).any())
-
-
-def _add(
-    context: Context, layer: Layer, which: Mask, into: tuple[str, ...], reason: Reason | None
-) -> None:
-    channels = tuple(np.flatnonzero(which).tolist())
-    context.plan.dead.append(
-        DeadChannels(layer.name, layer.type, layer.line, channels, which.size, into, reason)
-    )

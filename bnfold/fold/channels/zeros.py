@@ -34,7 +34,7 @@ _READ = 1 << 14
 malloc gives pieces of this size out again, where it would have larger ones mapped anew."""
 
 
-def zero_outputs(context: Context, layer: Layer, without: Mask | None = None) -> Mask | None:
+def zero_outputs(context: Context, layer: Layer) -> Mask | None:
     """Which outputs of a layer do not depend on its input, shape (num_output,), if any.
 
     None stands for a weight that cannot be read, or is not of the size that the text says.
@@ -42,7 +42,6 @@ def zero_outputs(context: Context, layer: Layer, without: Mask | None = None) ->
     Args:
         context: the network.
         layer: a Convolution, Deconvolution or InnerProduct with weights.
-        without: input channels that do not count, shape (C,); not for a Deconvolution in groups.
     """
     kind = host_kind(context, layer)
     assert kind is not None
@@ -52,8 +51,6 @@ def zero_outputs(context: Context, layer: Layer, without: Mask | None = None) ->
         return None
     if not all(map(is_readable, blobs_of(layer))):
         return None
-    if without is not None and without.any():
-        return _without(context, layer, kind, outputs, ~without)
     if kind == "Convolution" or (
         kind == "InnerProduct" and not layer.param("inner_product_param").transpose
     ):
@@ -121,29 +118,6 @@ def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
     for first, rows in rows_of(weight, row):
         zero[first : first + len(rows)] = ~rows.any(1)
     return zero
-
-
-def _without(context: Context, layer: Layer, kind: str, outputs: int, inputs: Mask) -> Mask:
-    """As above, where only these inputs count."""
-    weight = blobs_of(layer)[0]
-    transposed = kind == "InnerProduct" and layer.param("inner_product_param").transpose
-    groups = 1 if kind == "InnerProduct" else groups_of(context, layer)
-    lines = inputs.reshape(groups, -1)
-    each = size_of(weight) // outputs // lines.shape[1]
-    columns = np.repeat(lines, each, axis=1)
-    alive = np.zeros(outputs, np.bool_)
-    if kind == "Deconvolution":
-        for first, rows in rows_of(weight, outputs * each):
-            block = rows[inputs[first : first + len(rows)]].reshape(-1, outputs, each)
-            alive |= block.any((0, 2))
-    elif transposed:
-        for first, rows in rows_of(weight, outputs):
-            alive |= rows[columns[0, first : first + len(rows)]].any(0)
-    else:
-        for first, rows in rows_of(weight, columns.shape[1]):
-            here = np.arange(first, first + len(rows))
-            alive[here] = (rows.astype(np.bool_) & columns[here // (outputs // groups)]).any(1)
-    return ~alive
 
 
 def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask | None:

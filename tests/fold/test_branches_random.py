@@ -44,7 +44,9 @@ def networks(draw):
     inputs = []
     for index in range(draw(st.integers(2, 5))):
         name = f"b{index}"
-        kinds = ["conv"] * 5 + (["itself", "scale", "batch norm"] if can_be_itself else [])
+        kinds = ["conv"] * 5 + (
+            ["itself", "scale", "batch norm"] if can_be_itself and index else []
+        )
         kind = draw(st.sampled_from(kinds))
         if kind == "itself":
             inputs.append("x")

@@ -30,11 +30,25 @@ class Merged:
 
     @property
     def reasons(self) -> dict[str, bnfold.Reason]:
-        return {kept.layer: kept.reason for kept in self.report.plan.kept}
+        """Why each layer that stays does, in whatever form."""
+        return {
+            outcome.layer: outcome.reason
+            for outcome in self.report.plan.of(bnfold.Fate.KEPT, bnfold.Fate.SCALE)
+        }
 
     @property
     def folded(self) -> list[str]:
-        return [fold.layer for fold in self.report.plan.folded]
+        """The layers that went into the weights of others."""
+        return [outcome.layer for outcome in self.report.plan.of(bnfold.Fate.FOLDED)]
+
+    @property
+    def fates(self) -> dict[str, str]:
+        """What became of every affine layer."""
+        return {o.layer: o.fate.value for o in self.report.plan.outcomes}
+
+    def outcome(self, layer: str) -> bnfold.Outcome:
+        (found,) = (o for o in self.report.plan.outcomes if o.layer == layer)
+        return found
 
     def blobs(self, name: str) -> list[np.ndarray]:
         (record,) = (r for r in [*self.net.layer, *self.net.layers] if r.name == name)

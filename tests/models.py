@@ -161,14 +161,17 @@ class Model:
         top: str | None = None,
         *,
         bias: bool = True,
+        positive: bool = False,
         words: str = "",
         outer: str = "",
     ) -> Model:
-        """A Scale, in place unless `top` is given."""
+        """A Scale, in place unless `top` is given; `positive` keeps its factors above zero."""
         top = top or bottom
         channels = self.channels[top] = self.channels[bottom]
         signs = self.rng.choice([1, 1, -1], channels)
-        scale = self.rng.uniform(0.5, 1.5, channels) * signs
+        scale = self.rng.uniform(0.5, 1.5, channels) * (1 if positive else signs)
+        if not positive:
+            scale[-1] = -abs(scale[-1])
         blobs = [scale, self.rng.normal(0, 0.4, channels)][: 1 + bias]
         biased = "bias_term: true" if bias else ""
         return self.layer(
@@ -183,6 +186,25 @@ class Model:
         self.channels[top] = self.channels[bottom]
         kind = "RELU" if self.v1 else '"ReLU"'
         return self.layer(f'name: "{name}" type: {kind} bottom: "{bottom}" top: "{top}"')
+
+    def plain(
+        self, kind: str, name: str, bottoms: str, top: str | None = None, words: str = ""
+    ) -> Model:
+        """A layer without weights, whose top has the channels of its first bottom.
+
+        `bottoms` are names with blanks between them; the top is named like the layer.
+        """
+        first, *_ = names = bottoms.split()
+        top = top or name
+        self.channels[top] = self.channels[first]
+        read = " ".join(f'bottom: "{bottom}"' for bottom in names)
+        return self.layer(f'name: "{name}" type: "{kind}" {read} top: "{top}" {words}')
+
+    def concat(self, name: str, bottoms: str, words: str = "") -> Model:
+        """A Concat on channels, unless `words` say otherwise."""
+        self.plain("Concat", name, bottoms, words=words)
+        self.channels[name] = sum(self.channels[bottom] for bottom in bottoms.split())
+        return self
 
     @property
     def text(self) -> str:

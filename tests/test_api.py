@@ -25,10 +25,9 @@ def pair(tmp_path):
 def test_merge_gives_a_typed_report_and_prints_nothing(pair, capfd):
     report = bnfold.merge(*pair)
     assert isinstance(report, bnfold.Report)
-    assert report.plan.folded == [
-        bnfold.Folded("b", "BatchNorm", 9, "c", "Convolution", adds_bias=False)
+    assert report.plan.outcomes == [
+        bnfold.Outcome("b", "BatchNorm", 9, bnfold.Fate.FOLDED, into=("c",))
     ]
-    assert report.plan.kept == []
     assert report.plan.engines == [bnfold.EngineChange("c", 5, None)]
     assert report.phase is bnfold.Phase.TEST
     assert report.after.weights_bytes == report.output_weights.stat().st_size
@@ -57,6 +56,8 @@ def test_errors_are_one_type_that_is_a_value_error(pair):
         lambda: bnfold.merge(pair[1], pair[0]),
         lambda: bnfold.merge(*pair, phase="DREAM"),
         lambda: bnfold.merge(*pair, eps=-1.0),
+        lambda: bnfold.merge(*pair, bn_dialect="latin"),
+        lambda: bnfold.merge(*pair, treat_as={"Mine": "Pooling"}),
         lambda: bnfold.inspect("nowhere"),
         lambda: bnfold.inspect(pair[1]),
         lambda: bnfold.inspect(*pair, phase="DREAM"),
@@ -75,7 +76,9 @@ def test_every_public_name_is_there():
 def test_codes_of_reasons_are_the_documented_ones():
     assert {code.value for code in bnfold.Code} == {
         "other-reader", "outside-reader", "shared-weights", "same-name", "batch-statistics",
-        "no-host", "not-per-channel", "two-bottoms", "outside-phase",
+        "no-host", "not-per-channel", "two-bottoms", "outside-phase", "unknown-dialect",
+        "needs-weights", "padding", "sign-or-shift", "network-output", "name-taken",
+        "unknown-shape", "no-scale-type", "chosen",
     }  # fmt: skip
 
 

@@ -242,9 +242,9 @@ def test_termination_in_the_midst_of_a_merge_leaves_nothing(sent, tmp_path):
     before = snapshot(folder)
     # The blob's values come slowly, so that the signal surely arrives while they are written.
     slow = (
-        "import sys, time; from bnfold.fold.weights import Scaled; from bnfold.cli import main\n"
+        "import sys, time; from bnfold.fold import weights; from bnfold.cli import main\n"
         "def crawl(*_): print('here', flush=True); time.sleep(60)\n"
-        "Scaled._multiply = crawl\n"
+        "weights._multiply = crawl\n"
         "main()"
     )
     arguments = ["merge", "--model", str(model), "--weights", str(weights)]
@@ -286,4 +286,4 @@ def test_permissions_follow_the_umask(mask, mode, pair):
 def test_inputs_may_be_read_only(pair):
     for path in pair:
         path.chmod(0o444)
-    assert bnfold.merge(*pair).plan.folded
+    assert list(bnfold.merge(*pair).plan.of(bnfold.Fate.FOLDED))

@@ -8,7 +8,8 @@ It applies where
    Deconvolution or InnerProduct whose outputs are the channels, or another run;
 2. what lies between lets it pass (passing.py), Concat and Eltwise for each branch;
 3. on the whole way nobody else reads a value that would change, in the phase or outside of it;
-4. no other layer uses the weights of a layer that takes it in.
+4. no other layer uses the weights of a layer that takes it in;
+5. it does not work in place on memory that others use by another name (graph/memory.py).
 
 The last top's name lives on.
 """
@@ -37,6 +38,8 @@ class AbsorbBackward:
         return changed
 
     def _check(self, context: Context, run: Run) -> list[Move] | Reason:
+        if run.pinned:
+            return run.pinned
         moves = backward(context, run.bottom, run.layers[0], run.affine)
         return moves if isinstance(moves, Reason) else permitted(context, run, moves)
 

@@ -10,7 +10,8 @@ It applies where
 3. what lies between lets it pass (passing.py);
 4. nobody outside the phase reads a value that would change, none of them is an output of the
    network, and no other layer uses the weights of a layer that takes it in;
-5. the name that the run reads still means the same value where its readers stand.
+5. the name that the run reads still means the same value where its readers stand, and nobody
+   writes over its memory before that (graph/memory.py).
 
 The commonest case is the normalisation of the input, by a Scale, Power or BatchNorm on data.
 """
@@ -22,6 +23,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import Move, forward
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
+from bnfold.graph import can_join
 
 
 class AbsorbForward:
@@ -31,6 +33,8 @@ class AbsorbForward:
         """Apply the rewrite to all runs that stand, in file order."""
         changed = False
         for run in context.standing_runs():
+            if run.pinned:
+                continue
             found = self._check(context, run)
             if isinstance(found, Reason):
                 run.refusals.append(found)
@@ -45,6 +49,9 @@ class AbsorbForward:
             return moves
         if not context.net.reaches(run.bottom, run.top.readers, run.layers):
             why = f"'{run.bottom.name}' means another value where what reads it stands"
+            return Reason(Code.NAME_TAKEN, why)
+        if not can_join(context.net, run.bottom, run.top, run.layers):
+            why = f"'{run.bottom.name}' would share its memory with a layer that works in place"
             return Reason(Code.NAME_TAKEN, why)
         return permitted(context, run, moves)
 

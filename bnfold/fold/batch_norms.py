@@ -127,11 +127,7 @@ def bn_dialect(layer: Layer, chosen: str | None, phase: Phase) -> str | Reason:
             "weights can express",
             "if its statistics are baked in, write `bn_mode: INFERENCE`",
         )
-    if (
-        chosen != "scale-shift"
-        and own_phase(layer.text, phase) is Phase.TRAIN
-        and not param.frozen
-    ):
+    if chosen != "scale-shift" and own_phase(layer.text, phase) is Phase.TRAIN and not param.frozen:
         return Reason(
             Code.BATCH_STATISTICS,
             "in phase TRAIN it normalises by each batch's own statistics (it is not frozen)",

@@ -16,7 +16,7 @@ from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
 from bnfold.fold.weights import Dense
-from bnfold.graph import Layer
+from bnfold.graph import Layer, can_join
 
 
 class Collapse:
@@ -97,7 +97,10 @@ def _survivor(context: Context, run: Run) -> Layer | None:
     for at, layer in enumerate(run.layers):
         if context.has_weights and layer.record is None:
             continue
-        if not context.net.reaches(run.bottom, [layer], run.layers[:at]):
+        before = run.layers[:at]
+        if not context.net.reaches(run.bottom, [layer], before):
+            continue
+        if before and not can_join(context.net, run.bottom, before[-1].tops[0], before):
             continue
         if layer.type == "Scale" or found is None or found.type != "Scale":
             found = layer
@@ -144,10 +147,16 @@ def _drop(context: Context, run: Run) -> bool:
         return False
     alone = bottom.readers == [run.layers[0]] and not bottom.outside_readers
     # What provides the network's input keeps its name, by which it is fed.
-    if bottom.producer is not None and bottom.producer.bottoms and alone:
+    joins = can_join(net, bottom, top, run.layers)
+    if bottom.producer is not None and bottom.producer.bottoms and alone and joins:
         for layer in run.layers:
             net.remove_into_producer(layer)
-    elif top.readers and not top.outside_readers and net.reaches(bottom, top.readers, run.layers):
+    elif (
+        top.readers
+        and not top.outside_readers
+        and joins
+        and net.reaches(bottom, top.readers, run.layers)
+    ):
         for layer in reversed(run.layers):
             net.remove_into_readers(layer)
     else:

@@ -137,7 +137,7 @@ def _into_run(context: Context, run: Run, move: Move) -> list[Move] | Reason:
     if not context.collapse:
         why = f"{run.layers[-1]} stays as it is, as the user asked (--no-collapse)"
         return Reason(Code.CHOSEN, why)
-    return no_scale(context, run, move.affine) or [move]
+    return run.pinned or no_scale(context, run, move.affine) or [move]
 
 
 def _into_output(context: Context, host: Host, move: Move) -> list[Move] | Reason:

@@ -84,7 +84,7 @@ def _sharer(context: Context, layer: Layer) -> Sharer | None:
     if layer.tops[0].outside_readers or layer.blobs is not None:
         return None
     run = context.runs.get(layer.tops[0].readers[0])
-    return None if run is None else Sharer(host, run)
+    return None if run is None or run.pinned else Sharer(host, run)
 
 
 def _move(sharer: Sharer) -> Move:

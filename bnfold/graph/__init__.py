@@ -3,6 +3,7 @@
 from bnfold.graph.axes import Shape
 from bnfold.graph.build import build
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
+from bnfold.graph.memory import Memory, can_join
 from bnfold.graph.net import Layer, Net, ParamValue, Value
 from bnfold.graph.phase import Phase, own_phase
 from bnfold.graph.shapes import infer_shapes
@@ -10,6 +11,7 @@ from bnfold.graph.shapes import infer_shapes
 __all__ = [
     "Cost",
     "Layer",
+    "Memory",
     "Net",
     "NetworkCost",
     "ParamValue",
@@ -17,6 +19,7 @@ __all__ = [
     "Shape",
     "Value",
     "build",
+    "can_join",
     "infer_shapes",
     "layer_cost",
     "network_cost",

@@ -273,7 +273,7 @@ def test_bias_term_that_does_not_agree(refuses):
     refuses(change=lambda r: r["s"].blobs.pop(), says=["'s'", "1 blob "])
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 4])
+@pytest.mark.parametrize("count", [0, 1, 2, 6])
 def test_batch_norm_with_a_wrong_count_of_blobs(count, refuses):
     def change(records):
         del records["b"].blobs[count:]
@@ -285,7 +285,12 @@ def test_batch_norm_with_a_wrong_count_of_blobs(count, refuses):
 
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_batch_norm_with_a_blob_of_a_wrong_size(index, refuses):
-    says = ["'b'", ("mean", "variance", "factor")[index], "7 values"]
+    # The first blob says how many channels there are, and so the second does not fit it.
+    says = [
+        ["'b'", "variance", "4 values, expected 7"],
+        ["'b'", "variance", "7 values, expected 4"],
+        ["'b'", "factor", "7 values, expected 1"],
+    ][index]
     refuses(change=lambda r: r["b"].blobs[index].CopyFrom(blob(np.ones(7))), says=says)
 
 

@@ -18,7 +18,9 @@ import bnfold
 def network() -> Model:
     net = Model(seed=1).input("data", (1, 3, 8, 8))
     net.conv("c", "data", 4, 1, bias=False, words="engine: CUDNN").batch_norm("b", "c")
-    net.scale("s", "c").relu("r", "c").batch_norm("stays", "c", "end")
+    # Nothing passes a TanH, whatever the numbers are.
+    net.scale("s", "c").layer('name: "r" type: "TanH" bottom: "c" top: "c"')
+    net.batch_norm("stays", "c", "end").layer('name: "t" type: "TanH" bottom: "end" top: "end"')
     return net.conv("d", "end", 2, 1).batch_norm("untrained", "d", factor=0)
 
 
@@ -33,15 +35,19 @@ def merge(run, pair):
 
 
 PLAIN = """\
-fold b (BatchNorm) into c (Convolution)
-fold s (Scale) into c (Convolution)
-fold untrained (BatchNorm) into d (Convolution)
-keep stays (BatchNorm): it reads 'c', which ReLU layer 'r' makes; \
-only a Convolution or InnerProduct can take it in [no-host]
+folded b (BatchNorm) into c, with a new bias in c
+folded s (Scale) into c, with a new bias in c
+scale stays (BatchNorm): TanH layer 'r' is in the way; \
+ahead: TanH layer 't' is in the way [no-host]
+folded untrained (BatchNorm) into d
 engine c: CAFFE instead of CUDNN
 engine d: CAFFE
-folded 3 of 4 BatchNorm and Scale layers into 2 layers, kept 1; engine CAFFE set on 2 convolutions
+4 affine layers: folded 3, became one Scale 1, into 2 layers; engine CAFFE set on 2 convolutions
 """
+SAVINGS = (
+    r"each forward pass saves [\d.]+ k of [\d.]+ k floating-point operations "
+    r"and [\d.]+ kB of [\d.]+ kB of memory traffic"
+)
 WARNING = "bnfold: warning: BatchNorm layer 'untrained': its moving-average factor is 0"
 
 
@@ -49,10 +55,13 @@ def test_report_in_a_pipe_is_plain_lines(merge, pair):
     ran = merge()
     assert ran.code == 0
     assert ran.out.startswith(PLAIN)
-    sizes, wrote = ran.out.removeprefix(PLAIN).splitlines()
+    sizes, savings, wrote = ran.out.removeprefix(PLAIN).splitlines()
     assert re.fullmatch(
-        r"layers 8 -> 5, parameters \d+ -> \d+, weights [\d.]+ \w+ -> [\d.]+ \w+", sizes
+        r"layers 9 -> 6, affine 4 -> 1, parameters \d+ -> \d+, "
+        r"weights [\d.]+ \w+ -> [\d.]+ \w+",
+        sizes,
     )
+    assert re.fullmatch(SAVINGS, savings)
     outputs = [path.with_name(path.name.replace("net.", "net.folded.")) for path in pair]
     assert wrote == f"wrote {outputs[0]} and {outputs[1]}"
     assert all(path.is_file() for path in outputs)
@@ -86,8 +95,8 @@ def test_report_on_a_terminal_is_a_table(pair):
     os.close(parent)
     lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
     assert lines[0].split() == ["line", "layer", "type", "what", "happens"]
-    assert any("folded into c (Convolution), which gains a bias" in line for line in lines)
-    assert any("kept: it reads 'c'" in line for line in lines)
+    assert any("folded into c, with a new bias in c" in line for line in lines)
+    assert any("became one Scale: TanH layer 'r' is in the way" in line for line in lines)
     assert any("engine: CAFFE (was CUDNN)" in line for line in lines)
 
 
@@ -104,17 +113,21 @@ def test_inspect_without_weights_plans_from_the_prototxt_alone(run, pair):
     pair[1].unlink()
     ran = run("inspect", "--model", pair[0])
     assert ran.code == 0
-    assert ran.out == PLAIN + "layers 8 -> 5\n"
+    sizes, savings = ran.out.removeprefix(PLAIN).splitlines()
+    assert sizes == "layers 9 -> 6, affine 4 -> 1"
+    assert re.fullmatch(SAVINGS, savings)
     assert ran.err == ""
 
 
 # ---------------------------------------------------------------- JSON
 
 KEYS = {
-    "format", "model", "weights", "output_model", "output_weights", "phase", "folded", "kept",
+    "format", "model", "weights", "output_model", "output_weights", "phase", "layers",
     "engines", "warnings", "before", "after",
 }  # fmt: skip
-COUNTS = {"layers", "affine", "parameters", "weights_bytes"}
+COUNTS = {
+    "layers", "affine", "operations", "traffic", "uncounted", "parameters", "weights_bytes",
+}  # fmt: skip
 
 
 def test_json_on_standard_output_is_one_object_and_nothing_else(merge, pair):
@@ -124,20 +137,25 @@ def test_json_on_standard_output_is_one_object_and_nothing_else(merge, pair):
     assert report["format"] == "bnfold.report/1"
     assert report["model"] == str(pair[0])
     assert report["phase"] == "TEST"
-    assert report["folded"][0] == {
+    assert report["layers"][0] == {
         "layer": "b",
         "type": "BatchNorm",
         "line": 9,
-        "into": "c",
-        "into_type": "Convolution",
-        "adds_bias": True,
+        "fate": "folded",
+        "into": ["c"],
+        "through": [],
+        "gains_bias": ["c"],
+        "code": None,
+        "reason": None,
+        "hint": None,
     }
-    (kept,) = report["kept"]
-    assert set(kept) == {"layer", "type", "line", "code", "reason"}
-    assert kept["code"] == "no-host"
+    assert [layer["fate"] for layer in report["layers"]] == ["folded", "folded", "scale", "folded"]
+    stays = report["layers"][2]
+    assert (stays["code"], stays["hint"]) == ("no-host", None)
+    assert "TanH layer 'r'" in stays["reason"]
     assert report["engines"] == [
         {"layer": "c", "line": 5, "replaced": "CUDNN"},
-        {"layer": "d", "line": 24, "replaced": None},
+        {"layer": "d", "line": 27, "replaced": None},
     ]
     assert len(report["warnings"]) == 1
     for counts in (report["before"], report["after"]):

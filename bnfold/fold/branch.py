@@ -18,7 +18,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
-from bnfold.graph import Layer, Value
+from bnfold.graph import Layer, Memory, Value
 from bnfold.graph.shape_rules import SAME_TYPES
 
 _NOTHING = Affine(np.ones(1), np.zeros(1))
@@ -82,6 +82,20 @@ def families(context: Context, joint: Layer) -> list[tuple[Branch, ...]]:
     ]
 
 
+def obstacle(context: Context, joint: Layer, family: Sequence[Branch]) -> Reason | None:
+    """Why branches cannot be computed at one place of the file, whatever they are, if so."""
+    layers = [layer for branch in family for layer in branch.layers]
+    if not context.choice.allows(joint, *layers):
+        return Reason(Code.CHOSEN, "they stay, as the user asked (--keep or --only)")
+    source = family[0].source
+    places = [branch.layers[0].index if branch.layers else joint.index for branch in family]
+    writer = Memory(context.net).written_between(source, min(places), max(places))
+    if writer is not None:
+        why = f"{writer} writes over the memory of '{source.name}' before all of them have read it"
+        return Reason(Code.NAME_TAKEN, why)
+    return None
+
+
 def _readings(context: Context, joint: Layer, value: Value) -> list[Branch]:
     """All ways to read an input, the mergeable ones first."""
     found = [*_made(context, value, joint), Branch(value, value)]
@@ -95,7 +109,7 @@ def _made(context: Context, value: Value, joint: Layer) -> list[Branch]:
         return []
     run = context.runs.get(producer)
     if run is not None:
-        refusal = _other_readers(value, joint)
+        refusal = run.pinned or _other_readers(value, joint)
         own = Branch(value, run.bottom, tuple(run.layers), run=run, refusal=refusal)
         stands = run.refusals[0] if run.refusals else None
         below = _made(context, run.bottom, run.layers[0])

@@ -12,8 +12,9 @@ where * is the convolution and kernels are added where their taps read the same 
    weights of their convolutions;
 3. their strides are equal, and so are their dilations along every axis where both kernels are
    larger than 1; their paddings differ by whole taps, and their outputs are of one size;
-4. the value has as many channels as the outputs, where it is itself an input or only scaled;
-5. the merged convolution needs no more multiplications than they do together. (That is asked
+4. nobody writes over the memory of the value before all of them have read it;
+5. the value has as many channels as the outputs, where it is itself an input or only scaled;
+6. the merged convolution needs no more multiplications than they do together. (That is asked
    where groups differ, since the merged convolution has no more groups than any of them can be
    parted into, and where neither kernel covers the other.)
 
@@ -29,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnfold.fold.branch import Branch, families
+from bnfold.fold.branch import Branch, families, obstacle
 from bnfold.fold.bundle import Bundle, bundles
 from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
@@ -88,10 +89,7 @@ class MergeBranches:
         if joint.tops[0].name in [bottom.name for bottom in joint.bottoms]:
             why = f"{joint} writes its top over one of its bottoms, which Caffe clears first"
             return Reason(Code.NAME_TAKEN, why, "give its top a name of its own")
-        layers = [layer for branch in family for layer in branch.layers]
-        if not context.choice.allows(joint, *layers):
-            return Reason(Code.CHOSEN, "they stay, as the user asked (--keep or --only)")
-        return None
+        return obstacle(context, joint, family)
 
 
 def _coefficients(joint: Layer) -> list[float]:

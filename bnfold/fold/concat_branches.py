@@ -8,7 +8,8 @@ It applies to neighbouring bottoms of a Concat on channels where
 1. each is a convolution of the same value, in one group;
 2. their kernels, strides, paddings and dilations are equal, so that it is never more work;
 3. nobody but the Concat reads them, in the phase or outside of it, and no other layer uses their
-   weights.
+   weights;
+4. nobody writes over the memory of the value before all of them have read it.
 
 The first of them in the file survives. Where one bottom is left the Concat goes, and its top's
 name lives on; else the merged convolution keeps its own.
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.branch import Branch, families
+from bnfold.fold.branch import Branch, families, obstacle
 from bnfold.fold.branches import forget_kept, note
 from bnfold.fold.bundle import Bundle, singles
 from bnfold.fold.kernels import Stacked
@@ -97,10 +98,7 @@ def _check(context: Context, joint: Layer, family: Sequence[Branch]) -> Reason |
         axis = (axis_index(axis, len(shape)) if shape is not None else None) or -1
     if axis != 1:
         return Reason(Code.NOT_PER_CHANNEL, f"{joint} does not join channels (axis 1)")
-    layers = [layer for branch in family for layer in branch.layers]
-    if not context.choice.allows(joint, *layers):
-        return Reason(Code.CHOSEN, "they stay, as the user asked (--keep or --only)")
-    return None
+    return obstacle(context, joint, family)
 
 
 def _unfit(joint: Layer, branch: Branch) -> Reason | None:

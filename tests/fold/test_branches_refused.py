@@ -126,6 +126,17 @@ def test_user_chose_that_all_branches_stay(tmp_path):
     assert 'type: "BatchNorm"' not in merged.text
 
 
+def test_value_whose_memory_is_written_over_in_between(stays):
+    # In Caffe a Split shares memory, so that the sum reads what the Scale made of 'one'.
+    net = start()
+    net.layer('name: "fork" type: "Split" bottom: "x" top: "one" top: "two"')
+    net.channels["one"] = net.channels["two"] = 8
+    conv(net, "a", bottom="two")
+    net.layer('name: "act" type: "TanH" bottom: "one" top: "one"')
+    conv(net, "far", bottom="one")
+    stays(add(net, "a", "two"), "name-taken", "TanH layer 'act'", "'two'", engines=CAFFE)
+
+
 # ---------------------------------------------------------------- what is computed
 
 

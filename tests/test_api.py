@@ -131,7 +131,15 @@ ALLOWED = {
     "outputs": {"errors"},
     "report": {"fold", "graph", "prototxt", "caffemodel", "errors"},
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
-    "api": {"jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "prune_report": {"report", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "pruning": {
+        *("prune_report", "jobs", "report", "outputs", "fold", "graph", "prototxt"),
+        *("caffemodel", "errors"),
+    },
+    "api": {
+        *("pruning", "prune_report", "jobs", "report", "outputs", "fold", "graph", "prototxt"),
+        *("caffemodel", "errors"),
+    },
 }
 
 

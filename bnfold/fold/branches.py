@@ -36,6 +36,7 @@ from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
 from bnfold.graph.words import Words
+from bnfold.prototxt import PrototxtError
 
 _PROD, _SUM = 0, 1
 _PARAM = "eltwise_param"
@@ -64,16 +65,19 @@ class MergeBranches:
                     note(context, joint, [branch], reason=reason)
             elif _is_asked_about(joint, family):
                 note(context, joint, family, reason=refusal)
+        if not done:
+            return False
         coefficients = _coefficients(joint)
         for bundle in done:
             note_merged(context, joint, bundle, bundle.apply(context, joint, coefficients))
-        if done:
-            _rewire(context, joint, done)
-        return bool(done)
+        _rewire(context, joint, done)
+        return True
 
     def _check(self, context: Context, joint: Layer, family: Sequence[Branch]) -> Reason | None:
         """Why none of the branches can be merged, whatever they are, if so."""
-        operation = joint.param(_PARAM).operation
+        operation = _operation(joint)
+        if operation is None:
+            return Reason(Code.NOT_LINEAR, f"{joint} has an operation that Caffe does not have")
         if operation != _SUM:
             what = "multiplies" if operation == _PROD else "takes the largest of"
             return Reason(Code.NOT_LINEAR, f"{joint} {what} its bottoms, and only a sum is linear")
@@ -100,7 +104,15 @@ def _coefficients(joint: Layer) -> list[float]:
 def _is_asked_about(joint: Layer, family: Sequence[Branch]) -> bool:
     """Whether someone may ask why these stay: not so of gates, as in x * sigmoid(conv(x))."""
     mergeable = sum(branch.refusal is None for branch in family)
-    return mergeable > 1 or joint.param(_PARAM).operation == _SUM
+    return mergeable > 1 or _operation(joint) == _SUM
+
+
+def _operation(joint: Layer) -> int | None:
+    """What an Eltwise does with its bottoms; None for what only a fork has."""
+    try:
+        return int(joint.param(_PARAM).operation)
+    except PrototxtError:
+        return None
 
 
 def _rewire(context: Context, joint: Layer, done: list[Bundle]) -> None:
@@ -112,8 +124,15 @@ def _rewire(context: Context, joint: Layer, done: list[Bundle]) -> None:
     if joint.param(_PARAM).coeff:
         new = tuple(1.0 if i in survivors else coefficients[i] for i in left)
         joint.settings[_PARAM, "coeff"] = new
-    joint.bottoms = [joint.bottoms[i] for i in left]
-    if len(left) == 1:
+    leave(context, joint, left)
+
+
+def leave(context: Context, joint: Layer, places: Sequence[int]) -> None:
+    """Leave a joint only the bottoms at `places`; one that has a single one goes."""
+    joint.bottoms = [joint.bottoms[i] for i in places]
+    # It has one for each bottom, and matters in training only.
+    joint.cleared.add("propagate_down")
+    if len(places) == 1:
         context.net.remove_into_producer(joint)
 
 

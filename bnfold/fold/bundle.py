@@ -84,7 +84,11 @@ class Bundle:
             )
             return Reason(Code.MORE_WORK, why)
         branches = (*self.branches, *other.branches)
-        return Bundle(branches, windows, self.inputs, self.outputs, groups, work)
+        both = Bundle(branches, windows, self.inputs, self.outputs, groups, work)
+        if not any(both._can_stay(branch.host) for branch in both.members):
+            why = f"neither {its} nor {mine} is of a type that can have {groups} groups"
+            return Reason(Code.MORE_WORK, why)
+        return both
 
     def apply(self, context: Context, joint: Layer, coefficients: Sequence[float]) -> bool:
         """Make the branches one convolution, and take out the layers of all the others.

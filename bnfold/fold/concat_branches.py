@@ -23,7 +23,7 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.branch import Branch, families, obstacle
-from bnfold.fold.branches import forget_kept, note
+from bnfold.fold.branches import forget_kept, leave, note
 from bnfold.fold.bundle import Bundle, singles
 from bnfold.fold.kernels import Stacked
 from bnfold.fold.plan import Code, Reason
@@ -60,10 +60,8 @@ class MergeConcatBranches:
         gone: set[int] = set()
         for row in found:
             gone |= _apply(context, joint, row)
-        joint.bottoms = [bottom for i, bottom in enumerate(joint.bottoms) if i not in gone]
-        if found and len(joint.bottoms) == 1:
-            context.net.remove_into_producer(joint)
         if found:
+            leave(context, joint, [i for i in range(len(joint.bottoms)) if i not in gone])
             context.shapes = infer_shapes(context.net, context.treat_as)
         return bool(found)
 

@@ -121,6 +121,7 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
         if options.dead_channels:
             RemoveDead().run(context)
     plan.outcomes.sort(key=lambda outcome: outcome.line)
+    plan.branches.sort(key=lambda branches: branches.line)
     return plan
 
 

@@ -280,6 +280,20 @@ def test_some_inputs_merge_and_others_stay(tmp_path, runtime):
     assert_same_function(runtime, merged)
 
 
+def test_what_a_sum_says_of_each_bottom_goes_with_them(tmp_path, pycaffe):
+    net = start()
+    conv(net, "a")
+    conv(net, "b", (1, 1))
+    net.relu("u", "x", "u")
+    net.layer(
+        'name: "sum" type: "Eltwise" bottom: "a" bottom: "b" bottom: "u" top: "sum"\n'
+        "  propagate_down: true propagate_down: true propagate_down: false"
+    )
+    merged = merge_model(tmp_path, net)
+    assert 'bottom: "a" bottom: "u"' in merged.text
+    assert_same_function(pycaffe, merged)
+
+
 def test_two_sets_of_branches_in_one_sum(tmp_path, runtime):
     net = start()
     net.relu("y", "data", "y")

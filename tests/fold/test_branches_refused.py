@@ -191,6 +191,26 @@ def test_field_of_a_fork_in_the_sum_may_mean_anything(tmp_path):
     assert merged.text == net.text
 
 
+def test_operation_that_only_a_fork_has(tmp_path):
+    net = start()
+    conv(net, "a")
+    conv(net, "b", (1, 1))
+    merged = merge_model(tmp_path, add(net, "a", "b", words="operation: DIFF"), engine_caffe=False)
+    (kept,) = merged.report.plan.branches
+    assert kept.reason.code.value == "not-linear"
+    assert merged.text == net.text
+
+
+def test_types_that_have_as_many_groups_as_they_say(tmp_path):
+    net = start((2, 12, 5, 5))
+    conv(net, "a", kind="ConvolutionDepthwise", group=4)
+    conv(net, "b", kind="ConvolutionDepthwise", group=6)
+    merged = merge_model(tmp_path, add(net, "a", "b"), engine_caffe=False)
+    (kept,) = merged.report.plan.branches
+    assert kept.reason.code.value == "more-work"
+    assert merged.text == net.text
+
+
 def test_sum_that_writes_over_one_of_its_bottoms(tmp_path):
     # What such a layer computes depends on the engine: Caffe clears its top before it adds.
     net = start()

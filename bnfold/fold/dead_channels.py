@@ -29,7 +29,7 @@ from bnfold.fold.affine import Vector
 from bnfold.fold.channels.constants import propagate
 from bnfold.fold.channels.current import affine_of, blobs_of, host_kind, values_of
 from bnfold.fold.channels.cut import cut
-from bnfold.fold.channels.flow import Flow, trace
+from bnfold.fold.channels.flow import Flow, Role, trace
 from bnfold.fold.channels.refusals import chosen, refusals
 from bnfold.fold.channels.ties import Channels, Mask
 from bnfold.fold.channels.zeros import zero_outputs
@@ -83,6 +83,7 @@ def _round(context: Context, gone: dict[Layer, _Gone]) -> bool:
     if not starts:
         return False
     flow = trace(context)
+    starts = {layer: values for layer, values in starts.items() if _on_channels(flow, layer)}
     flow.match(_priority(flow, starts))
     constants = propagate(context, flow, starts)
     reads = refusals(context, flow, constants, exact=True)
@@ -101,12 +102,17 @@ def _round(context: Context, gone: dict[Layer, _Gone]) -> bool:
     return True
 
 
+def _on_channels(flow: Flow, layer: Layer) -> bool:
+    """Whether a layer's numbers are those of its channels: an InnerProduct's may be of an axis."""
+    return flow.roles[layer] in (Role.MIX, Role.DEPTHWISE, Role.OWN_NUMBERS)
+
+
 def _priority(flow: Flow, starts: Mapping[Layer, Vector]) -> Vector:
     """0 for channels that are constant, 1 for others: groups lose what is constant first."""
     priority = np.ones(flow.ties.count)
     for layer, values in starts.items():
         lanes = flow.lanes[layer.tops[0]]
-        if lanes is not None and lanes.size == values.size:
+        if lanes is not None:
             priority[lanes[np.isfinite(values)]] = 0
     return priority
 
@@ -147,7 +153,7 @@ def _removable(flow: Flow, starts: Mapping[Layer, Vector], reasons: dict[int, Re
     roots: set[int] = set()
     for layer, values in starts.items():
         lanes = flow.lanes[layer.tops[0]]
-        if lanes is not None and lanes.size == values.size:
+        if lanes is not None:
             roots.update(flow.ties.roots(lanes[np.isfinite(values)]).tolist())
     roots -= reasons.keys()
     removed = flow.ties.members(roots)
@@ -172,7 +178,7 @@ def _note_what_stays(
     """Record which constants stay and why, by the layer that makes them constant."""
     for layer, values in starts.items():
         lanes = flow.lanes[layer.tops[0]]
-        if lanes is None or lanes.size != values.size:
+        if lanes is None:
             continue
         left = gone[layer].left if layer in gone else np.ones(values.size, np.bool_)
         named = np.flatnonzero(left).tolist()

@@ -83,12 +83,12 @@ _FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "Power": ("power_param", frozenset({"power", "scale", "shift"})),
     "ReLU": ("relu_param", frozenset({"negative_slope", "engine"})),
     "Swish": ("swish_param", frozenset({"beta"})),
-    "Threshold": ("threshold_param", frozenset({"threshold"})),
 }
 """The message of each type that has parameters, and the fields in it that are known."""
 
-OTHERS = frozenset({"HSigmoid", "HardSigmoid", "LeakyReLU", "RReLU"})
-"""Types that work number by number, but not alike in all forks."""
+OTHERS = frozenset({"HSigmoid", "HardSigmoid", "LeakyReLU", "RReLU", "Threshold"})
+"""Types that work number by number, but not alike in all forks; and Threshold, which jumps, so that
+the last bit of a constant may decide what comes of it."""
 
 TYPES = frozenset(_FIXED) | frozenset(_FIELDS) | OTHERS
 """All types that do the same to every number."""
@@ -141,9 +141,6 @@ def _with_parameters(kind: str, words: Words) -> Activation | None:
             beta = _number(words, "beta", 1.0)
             turns = (_SWISH_TURN / beta,) if beta else ()
             return Activation(lambda x: x * _sigmoid(beta * x), turns)
-        case "Threshold":
-            threshold = _number(words, "threshold", 0.0)
-            return Activation(lambda x: np.where(x > threshold, 1.0, 0.0))
         case "Power":
             return _power(words)
     return _exponential(kind, words)

@@ -30,7 +30,6 @@ FORMULAS = {
     "Softplus": lambda x: np.log(1 + np.exp(x)),
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "Clip clip_param { min: -1 max: 2 }": lambda x: np.clip(x, -1, 2),
-    "Threshold threshold_param { threshold: 0.5 }": lambda x: (x > 0.5).astype(float),
     "Exp exp_param { base: 2 scale: 0.5 shift: 1 }": lambda x: 2 ** (0.5 * x + 1),
     "SELU": lambda x: np.where(x > 0, 1.0507009873554805 * x, 1.7580993408473766 * np.expm1(x)),
 }
@@ -64,6 +63,7 @@ def test_extremes_are_at_the_ends_or_at_a_turn(kind, ends):
     ("kind", "words"),
     [
         ("HardSigmoid", ""),
+        ("Threshold", ""),
         ("ReLU6", "relu6_param { negative_slope: 0.1 }"),
         ("Swish", "swish_param { alpha: 2 }"),
         ("Clip", ""),

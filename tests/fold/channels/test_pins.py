@@ -141,6 +141,14 @@ def test_the_network_is_the_one_that_comes_without_the_rewrite(builder, tmp_path
     assert [path.read_bytes() for path in without.after] == with_it
 
 
+def test_zeros_on_another_axis_are_no_channels(tmp_path, pycaffe):
+    net = start().conv("c1", "data", 4).inner_product("ip", "c1", 4, 5, words="axis: 3")
+    net.set_zero("ip", [1]).conv("o", "ip", 3, 1)
+    merged = merge_model(tmp_path, net)
+    assert not merged.report.plan.dead
+    assert_same_function(pycaffe, merged)
+
+
 def test_a_layer_keeps_one_channel(tmp_path):
     first, second = merge_model(tmp_path, the_last_channel()).report.plan.dead
     assert (first.channels, first.reason) == ((1,), None)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from bnfold.caffemodel import CaffemodelError, LayerEdit, Weights, open_weights
+from bnfold.caffemodel import CaffemodelError, LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
-from bnfold.fold import Options, Plan, edit_document, fold, weight_edits
+from bnfold.fold import Options, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
 from bnfold.outputs import Outputs, check_targets
 from bnfold.prototxt import PrototxtError, load
@@ -30,6 +30,7 @@ class Folding:
         stored: the weights file, open.
         text: the new prototxt.
         edits: what changes in the weights file, by layer name.
+        additions: what is new in it.
         plan: what was decided.
         before, after: sizes, without that of the new weights file.
     """
@@ -37,6 +38,7 @@ class Folding:
     stored: Weights
     text: bytes
     edits: dict[str, LayerEdit]
+    additions: list[NewLayer]
     plan: Plan
     before: Counts
     after: Counts
@@ -91,7 +93,7 @@ class MergeJob:
         with self._folded() as folding:
             self.check_suffix(folding.stored)
             with outputs.open(self.output_weights) as descriptor:
-                folding.stored.write(descriptor, folding.edits)
+                folding.stored.write(descriptor, folding.edits, additions=folding.additions)
                 size = os.fstat(descriptor).st_size
             outputs.write(self.output_model, folding.text)
             return self._report(folding, self.output_model, self.output_weights, size)
@@ -116,7 +118,7 @@ class MergeJob:
         with self._folded() as folding:
             descriptor = os.open(os.devnull, os.O_WRONLY)
             try:
-                folding.stored.write(descriptor, folding.edits)
+                folding.stored.write(descriptor, folding.edits, additions=folding.additions)
             finally:
                 os.close(descriptor)
             return self._report(folding, None, None, None)
@@ -128,10 +130,11 @@ class MergeJob:
             shapes = infer_shapes(net, self.options.treat_as)
             before = Counts.of(net, self.options, shapes, {}, self.weights.stat().st_size)
             plan = fold(net, self.options, shapes)
-            edits = weight_edits(net)
+            edits, additions = weight_edits(net), weight_additions(net)
             shapes = infer_shapes(net, self.options.treat_as)
             after = Counts.of(net, self.options, shapes, edits, None)
-            yield Folding(stored, edit_document(net).to_bytes(), edits, plan, before, after)
+            text = edit_document(net).to_bytes()
+            yield Folding(stored, text, edits, additions, plan, before, after)
 
     def _report(
         self, folding: Folding, model: Path | None, weights: Path | None, size: int | None

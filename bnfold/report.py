@@ -62,7 +62,7 @@ class Counts:
         layers = list(net.layers)
         affine = sum(layer.type in AFFINE_TYPES for layer in layers)
         cost = network_cost(net, shapes, options.treat_as)
-        parameters = None if net.weights is None else _parameters(net.weights, edits)
+        parameters = None if net.weights is None else _parameters(net, net.weights, edits)
         uncounted = len(cost.unknown)
         return cls(len(layers), affine, cost.operations, cost.bytes, uncounted, parameters, size)
 
@@ -161,8 +161,9 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _parameters(stored: Weights, edits: dict[str, LayerEdit]) -> int:
-    total = 0
+def _parameters(net: Net, stored: Weights, edits: dict[str, LayerEdit]) -> int:
+    added = [layer.blobs or () for layer in net.layers if layer.record is None]
+    total = sum(math.prod(blob.shape) for blobs in added for blob in blobs)
     for record in stored.records:
         edit = edits.get(record.name, LayerEdit())
         if not edit.remove:

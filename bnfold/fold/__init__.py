@@ -4,7 +4,7 @@ from bnfold.fold.batch_norms import BN_DIALECTS
 from bnfold.fold.dialects import AFFINE_TYPES
 from bnfold.fold.driver import Options, fold
 from bnfold.fold.plan import Branches, Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
-from bnfold.fold.surgery import edit_document, weight_edits
+from bnfold.fold.surgery import edit_document, weight_additions, weight_edits
 
 __all__ = [
     "AFFINE_TYPES",
@@ -20,5 +20,6 @@ __all__ = [
     "Reason",
     "edit_document",
     "fold",
+    "weight_additions",
     "weight_edits",
 ]

@@ -57,7 +57,6 @@ class Collapse:
 
     def _apply(self, context: Context, run: Run) -> None:
         survivor = _survivor(context, run)
-        assert survivor is not None
         at = run.layers.index(survivor)
         _become_scale(context, run, survivor)
         for layer in reversed(run.layers[:at]):
@@ -81,30 +80,27 @@ def no_scale(context: Context, run: Run, affine: Affine) -> Reason | None:
     if affine.channels == 1 and _channels(context, run) is None:
         why = f"over how many channels {run.layers[-1]} acts cannot be told"
         return Reason(Code.UNKNOWN_SHAPE, why)
-    if _survivor(context, run) is None:
-        why = f"{run.layers[-1]} has no record in the weights file that could hold a scale"
-        return Reason(Code.NO_SCALE_TYPE, why)
     return None
 
 
-def _survivor(context: Context, run: Run) -> Layer | None:
-    """The layer that becomes the Scale: the last Scale that can, else the last other layer.
+def _survivor(context: Context, run: Run) -> Layer:
+    """The layer that becomes the Scale: the last Scale, else the last that has a record.
 
-    It needs a record to hold the numbers, and must still be reached by the name that the run
-    reads once the layers in front of it are gone.
+    What the run reads must still reach it once the layers in front of it are gone.
     """
-    found = None
-    for at, layer in enumerate(run.layers):
-        if context.has_weights and layer.record is None:
-            continue
-        before = run.layers[:at]
-        if not context.net.reaches(run.bottom, [layer], before):
-            continue
-        if before and not can_join(context.net, run.bottom, before[-1].tops[0], before):
-            continue
-        if layer.type == "Scale" or found is None or found.type != "Scale":
-            found = layer
-    return found
+    able = [at for at in range(len(run.layers)) if _can_be_first(context, run, at)]
+    # A Power has no weights, and a record would have to be made for it.
+    order = {"Scale": 2, "Power": 0}
+    return run.layers[max(able, key=lambda at: (order.get(run.layers[at].type, 1), at))]
+
+
+def _can_be_first(context: Context, run: Run, at: int) -> bool:
+    before = run.layers[:at]
+    if not before:
+        return True
+    return context.net.reaches(run.bottom, [run.layers[at]], before) and can_join(
+        context.net, run.bottom, before[-1].tops[0], before
+    )
 
 
 def _become_scale(context: Context, run: Run, layer: Layer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bnfold.caffemodel import LayerEdit, schema
+from bnfold.caffemodel import LayerEdit, NewLayer, schema
 from bnfold.graph import Layer, Net, ParamValue
 from bnfold.prototxt import Document, Field, Ident, Message
 
@@ -42,6 +42,21 @@ def weight_edits(net: Net) -> dict[str, LayerEdit]:
         if edit != LayerEdit():
             edits[layer.name] = edit
     return edits
+
+
+def weight_additions(net: Net) -> list[NewLayer]:
+    """Records for layers that have numbers now and had none, as a Power that became a Scale."""
+    return [
+        NewLayer(
+            layer.name,
+            layer.new_type or layer.type,
+            tuple(value.name for value in layer.bottoms),
+            tuple(value.name for value in layer.tops),
+            layer.blobs,
+        )
+        for layer in net.layers
+        if layer.record is None and layer.blobs is not None
+    ]
 
 
 def _respell(

@@ -190,11 +190,12 @@ def test_numbers_for_all_channels_that_nobody_can_count_stay_apart(tmp_path):
     assert merged.text == net.text
 
 
-def test_power_that_has_no_record_for_numbers_goes_into_what_has(merger):
-    net = stuck().plain("Power", "p", "c", words="power_param { scale: 2 }")
-    net.plain("Pooling", "q", "p", words="pooling_param { pool: AVE kernel_size: 2 }")
-    net.batch_norm("b", "q").plain("TanH", "end", "q")
-    merger(net, {"p": "merged", "b": "scale"})
+def test_power_gets_a_record_when_it_becomes_a_scale(merger):
+    # In front of it the memory of 'c' is worked on, so that the BatchNorm cannot go there.
+    net = stuck().plain("Power", "p", "c", "x", "power_param { scale: 2 }").plain("Split", "f", "c")
+    net.relu("r", "f").batch_norm("b", "x", "y").plain("TanH", "end", "y")
+    merged = merger(net, {"p": "scale", "b": "merged"})
+    assert merged.text.count('"Scale"') == 1
 
 
 def test_scale_is_not_moved_to_where_the_name_means_something_else(merger):

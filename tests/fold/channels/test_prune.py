@@ -237,6 +237,50 @@ def test_random_networks_equal_those_with_gammas_of_zero(drawn, merge, pycaffe):
         assert largest_difference(pycaffe, done.zeroed, done.after) < 2e-4
 
 
+@st.composite
+def windows(draw) -> tuple[int, int, int, int]:
+    """A kernel, a stride, a padding and a dilation that fit 12 values."""
+    kernel, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    return kernel, stride, draw(st.integers(0, 3)), draw(st.integers(1, 2))
+
+
+def inside(length: int, window: tuple[int, int, int, int]) -> np.ndarray:
+    """Which outputs of a convolution over so many values see no padding."""
+    kernel, stride, pad, dilation = window
+    reach = dilation * (kernel - 1) + 1
+    first = np.arange((length + 2 * pad - reach) // stride + 1) * stride - pad
+    return (first >= 0) & (first + reach <= length)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    rows=windows(),
+    columns=windows(),
+    act=st.sampled_from(ACTS),
+    gone=st.sets(st.integers(0, 5), min_size=1, max_size=5),
+    seed=st.integers(0, 1 << 16),
+)
+def test_random_windows_are_exact_inside_and_within_the_bound_at_borders(
+    rows, columns, act, gone, seed, pycaffe
+):
+    (kh, sh, ph, dh), (kw, sw, pw, dw) = rows, columns
+    words = f"kernel_h: {kh} kernel_w: {kw} stride_h: {sh} stride_w: {sw} pad_h: {ph} pad_w: {pw}"
+    net = start(seed, (2, 3, 14, 13)).block("c1", "data", 6, act=act)
+    net.conv("o", "c1", 3, f"{words} dilation: [{dh}, {dw}]", spatial=(kh, kw))
+    with tempfile.TemporaryDirectory() as folder:
+        done = prune(Path(folder), net, channels={"c1": sorted(gone)})
+        old, new = (outputs_of(pycaffe, files)["o"] for files in (done.zeroed, done.after))
+    bound = max((border.bound for border in done.report.borders), default=0.0)
+    off, noise = np.abs(old - new), CLOSE * max(1.0, float(np.abs(old).max()))
+    assert off.max() <= bound + noise
+    assert off[:, :, inside(12, rows)][..., inside(11, columns)].max(initial=0.0) <= noise
+
+
 class TestChoice:
     """Which channels go."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bnfold.api import inspect, merge
+    from bnfold.api import inspect, merge, prune
     from bnfold.checks.accuracy import accuracy
     from bnfold.checks.accuracy_report import AccuracyReport, Answer, Changed, Metric
     from bnfold.checks.bench import bench
@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from bnfold.checks.verification import Verification
     from bnfold.checks.verify import VerifyOptions
     from bnfold.errors import BnfoldError, CheckFailedError
-    from bnfold.fold import Code, EngineChange, Fate, Outcome, Plan, Reason
+    from bnfold.fold import (
+        Branches,
+        Code,
+        DeadChannels,
+        EngineChange,
+        Fate,
+        Outcome,
+        Plan,
+        Reason,
+    )
     from bnfold.graph import Phase
+    from bnfold.prune_report import PruneReport
     from bnfold.report import Counts, Report
 
 __version__ = "0.1.0"
@@ -33,8 +43,10 @@ _HOMES = {
     "BnfoldError": "bnfold.errors",
     "Changed": "bnfold.checks.accuracy_report",
     "CheckFailedError": "bnfold.errors",
+    "Branches": "bnfold.fold",
     "Code": "bnfold.fold",
     "Counts": "bnfold.report",
+    "DeadChannels": "bnfold.fold",
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
     "Metric": "bnfold.checks.accuracy_report",
@@ -47,6 +59,12 @@ _HOMES = {
     "VerifiedReport": "bnfold.checks.proof",
     "Verification": "bnfold.checks.verification",
     "VerifyOptions": "bnfold.checks.verify",
+    "PruneReport": "bnfold.prune_report",
+    "Reason": "bnfold.fold",
+    "Report": "bnfold.report",
+    "inspect": "bnfold.api",
+    "merge": "bnfold.api",
+    "prune": "bnfold.api",
 }
 
 __all__ = [
@@ -54,10 +72,12 @@ __all__ = [
     "Answer",
     "BenchReport",
     "BnfoldError",
+    "Branches",
     "Changed",
     "CheckFailedError",
     "Code",
     "Counts",
+    "DeadChannels",
     "EngineChange",
     "Fate",
     "Metric",
@@ -65,6 +85,7 @@ __all__ = [
     "Phase",
     "Plan",
     "PreprocessOptions",
+    "PruneReport",
     "Reason",
     "Report",
     "Verification",
@@ -75,6 +96,7 @@ __all__ = [
     "bench",
     "inspect",
     "merge",
+    "prune",
     "verify",
 ]
 

@@ -1,4 +1,4 @@
-"""The library's front door: `merge` and `inspect`. They never print and never exit."""
+"""The library's front door: `merge`, `inspect` and `prune`. They never print and never exit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from bnfold.errors import BnfoldError
 from bnfold.fold import Options
+from bnfold.fold.channels.slim import Slimming
 from bnfold.graph import Phase
 from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
 from bnfold.outputs import Outputs
+from bnfold.prune_report import PruneReport
+from bnfold.pruning import PruneJob
 from bnfold.report import Report
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ def merge(
     eps: float | None = None,
     engine_caffe: bool = True,
     collapse: bool = True,
+    branches: bool = True,
+    concat_branches: bool = False,
+    dead_channels: bool = True,
     keep: Sequence[str] = (),
     only: Sequence[str] = (),
     bn_dialect: str | None = None,
@@ -48,6 +54,10 @@ def merge(
         eps: replaces every batch norm's own `eps`; without it each layer's own holds.
         engine_caffe: set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.
         collapse: write a batch norm that cannot be absorbed as one Scale.
+        branches: make parallel branches of one value that an Eltwise adds up one convolution.
+        concat_branches: make convolutions of one value that a Concat joins one, too; the names of
+            their outputs go.
+        dead_channels: take out channels that are constant, where that is exact.
         keep: layers, by name or glob, whose chains stay as they are.
         only: if not empty, only chains with such a layer are touched.
         bn_dialect: what the blobs of `BN` layers are, where that cannot be told: one of
@@ -74,6 +84,9 @@ def merge(
         engine_caffe=engine_caffe,
         keep_dtype=keep_dtype,
         collapse=collapse,
+        branches=branches,
+        concat_branches=concat_branches,
+        dead_channels=dead_channels,
         keep=tuple(keep),
         only=tuple(only),
         bn_dialect=bn_dialect,
@@ -105,6 +118,9 @@ def inspect(
     eps: float | None = None,
     engine_caffe: bool = True,
     collapse: bool = True,
+    branches: bool = True,
+    concat_branches: bool = False,
+    dead_channels: bool = True,
     keep: Sequence[str] = (),
     only: Sequence[str] = (),
     bn_dialect: str | None = None,
@@ -115,7 +131,8 @@ def inspect(
     Args:
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
-        phase, eps, engine_caffe, collapse, keep, only, bn_dialect, treat_as: as for `merge`.
+        phase, eps, engine_caffe, collapse, branches, concat_branches, dead_channels, keep, only,
+            bn_dialect, treat_as: as for `merge`.
 
     Returns:
         The plan; its outputs are None.
@@ -128,9 +145,72 @@ def inspect(
         eps=eps,
         engine_caffe=engine_caffe,
         collapse=collapse,
+        branches=branches,
+        concat_branches=concat_branches,
+        dead_channels=dead_channels,
         keep=tuple(keep),
         only=tuple(only),
         bn_dialect=bn_dialect,
         treat_as=treat_as or {},
     )
     return plan_only(Path(model), None if weights is None else Path(weights), options)
+
+
+def prune(
+    model: PathLike,
+    weights: PathLike,
+    *,
+    ratio: float | None = None,
+    threshold: float | None = None,
+    channels: Mapping[str, Sequence[int]] | None = None,
+    multiple: int = 1,
+    least: int = 1,
+    exclude: Sequence[str] = (),
+    merge: bool = False,
+    output_model: PathLike | None = None,
+    output_weights: PathLike | None = None,
+    eps: float | None = None,
+    bn_dialect: str | None = None,
+    treat_as: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+) -> PruneReport:
+    """Take channels out of a trained network whose batch norms barely let them through.
+
+    The result computes what the network computes whose gammas are zero in those channels: exactly
+    where no padding is met, and up to a bound that the report gives where it is.
+
+    Args:
+        model: the network's prototxt.
+        weights: its caffemodel, binary or HDF5.
+        ratio: remove this share of the channels that can go, those of the lowest |gamma|.
+        threshold: or remove the channels whose |gamma| is at most this.
+        channels: or remove these, by the name of a layer that makes or hands them on.
+        multiple: layers keep a multiple of so many channels, or all.
+        least: layers keep at least so many.
+        exclude: layers, by name or glob, whose channels stay.
+        merge: fold the smaller network, too.
+        output_model: where to write the new prototxt; by default beside the old one, as
+            `deploy.pruned.prototxt`.
+        output_weights: where to write the new caffemodel, `x.pruned.caffemodel` by default.
+        eps, bn_dialect, treat_as: as for `merge`.
+        dry_run: compute everything, and write nothing.
+        force: replace outputs that exist.
+
+    Returns:
+        What was removed, where the result is not exact, what could not go and why, and the sizes
+        before and after.
+
+    Raises:
+        BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
+            is one line that says where, what and what to do. Nothing has been written then.
+    """
+    options = Options(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {})
+    wish = Slimming(ratio, threshold, channels, multiple, least, tuple(exclude))
+    job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
+    with one_line_errors():
+        if dry_run:
+            return job.rehearse()
+        job.files.check_targets(force)
+        with Outputs() as outputs:
+            return job.write(outputs)

@@ -91,14 +91,19 @@ class MergeJob:
     def write(self, outputs: Outputs) -> Report:
         """Fold and write both files into `outputs`; they take their names when it is left."""
         with self._folded() as folding:
-            self._check_suffix(folding.stored)
+            self.check_suffix(folding.stored)
             with outputs.open(self.output_weights) as descriptor:
                 folding.stored.write(descriptor, folding.edits, additions=folding.additions)
                 size = os.fstat(descriptor).st_size
             outputs.write(self.output_model, folding.text)
             return self._report(folding, self.output_model, self.output_weights, size)
 
-    def _check_suffix(self, stored: Weights) -> None:
+    def check_suffix(self, stored: Weights) -> None:
+        """Refuse a name for the new weights that their format does not go with.
+
+        Raises:
+            BnfoldError: Caffe would take the file for another format.
+        """
         # Caffe takes a name that ends in .h5, and no other, for HDF5 (BVLC caffe 1.0, net.cpp).
         if stored.is_hdf5 == (self.output_weights.suffix == ".h5"):
             return
@@ -126,6 +131,7 @@ class MergeJob:
             before = Counts.of(net, self.options, shapes, {}, self.weights.stat().st_size)
             plan = fold(net, self.options, shapes)
             edits, additions = weight_edits(net), weight_additions(net)
+            shapes = infer_shapes(net, self.options.treat_as)
             after = Counts.of(net, self.options, shapes, edits, None)
             text = edit_document(net).to_bytes()
             yield Folding(stored, text, edits, additions, plan, before, after)
@@ -153,6 +159,7 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
         shapes = infer_shapes(net, options.treat_as)
         before = Counts.of(net, options, shapes, {}, size)
         plan = fold(net, options, shapes)
+        shapes = infer_shapes(net, options.treat_as)
         after = Counts.of(net, options, shapes, weight_edits(net), None)
     return Report(model, weights, None, None, options.phase, plan, before, after)
 
@@ -173,7 +180,7 @@ def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
     )
 
 
-def folded_name(path: Path) -> Path:
+def folded_name(path: Path, word: str = "folded") -> Path:
     """The default name of an output: `deploy.prototxt` becomes `deploy.folded.prototxt`.
 
     `x.caffemodel.h5` has one ending in two parts, and becomes `x.folded.caffemodel.h5`.
@@ -184,7 +191,7 @@ def folded_name(path: Path) -> Path:
     if not path.name:
         raise BnfoldError(f"'{path}': this is a folder; give the path of a file")
     suffix = _HDF5_ENDING if path.name.endswith(_HDF5_ENDING) else path.suffix
-    return path.with_name(f"{path.name.removesuffix(suffix)}.folded{suffix}")
+    return path.with_name(f"{path.name.removesuffix(suffix)}.{word}{suffix}")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, Weights
-from bnfold.fold import AFFINE_TYPES, Options, Outcome, Plan
+from bnfold.fold import AFFINE_TYPES, Branches, DeadChannels, Options, Outcome, Plan
 from bnfold.graph import Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
@@ -100,6 +100,8 @@ class Report:
             "layers": [_outcome(outcome) for outcome in self.plan.outcomes],
             "altered": sorted(self.plan.altered),
             "engines": [asdict(change) for change in self.plan.engines],
+            "branches": [_branches(found) for found in self.plan.branches],
+            "dead_channels": [_dead(dead) for dead in self.plan.dead],
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),
             "after": asdict(self.after),
@@ -116,6 +118,40 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "into": list(outcome.into),
         "through": list(outcome.through),
         "gains_bias": list(outcome.gains_bias),
+        "code": reason.code.value if reason else None,
+        "reason": reason.text if reason else None,
+        "hint": reason.hint if reason and reason.hint else None,
+    }
+
+
+def _branches(found: Branches) -> dict[str, Any]:
+    reason = found.reason
+    return {
+        "layer": found.layer,
+        "type": found.type,
+        "line": found.line,
+        "source": found.source,
+        "branches": list(found.branches),
+        "fate": found.fate.value,
+        "into": found.into or None,
+        "kernel": list(found.kernel),
+        "gains_bias": found.gains_bias,
+        "code": reason.code.value if reason else None,
+        "reason": reason.text if reason else None,
+        "hint": reason.hint if reason and reason.hint else None,
+    }
+
+
+def _dead(dead: DeadChannels) -> dict[str, Any]:
+    reason = dead.reason
+    return {
+        "layer": dead.layer,
+        "type": dead.type,
+        "line": dead.line,
+        "channels": list(dead.channels),
+        "of": dead.total,
+        "removed": reason is None,
+        "into": list(dead.into),
         "code": reason.code.value if reason else None,
         "reason": reason.text if reason else None,
         "hint": reason.hint if reason and reason.hint else None,

@@ -78,7 +78,8 @@ def test_codes_of_reasons_are_the_documented_ones():
         "other-reader", "outside-reader", "shared-weights", "same-name", "batch-statistics",
         "no-host", "not-per-channel", "two-bottoms", "outside-phase", "unknown-dialect",
         "needs-weights", "padding", "sign-or-shift", "network-output", "name-taken",
-        "unknown-shape", "no-scale-type", "chosen",
+        "unknown-shape", "no-scale-type", "chosen", "not-linear", "different-windows", "more-work",
+        "unknown-layer", "fixed-channels", "not-constant", "last-channel",
     }  # fmt: skip
 
 
@@ -135,9 +136,14 @@ ALLOWED = {
         *("runtimes", "jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel"),
         "errors",
     },
+    "prune_report": {"report", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "pruning": {
+        *("prune_report", "jobs", "report", "outputs", "fold", "graph", "prototxt"),
+        *("caffemodel", "errors"),
+    },
     "api": {
-        *("checks", "jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel"),
-        "errors",
+        *("checks", "pruning", "prune_report", "jobs", "report", "outputs", "fold", "graph"),
+        *("prototxt", "caffemodel", "errors"),
     },
 }
 

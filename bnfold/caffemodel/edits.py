@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .blobs import BlobSource
 
-ParamValue = bool | int | float | str | None
+ParamValue = bool | int | float | str | tuple[int | float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class LayerEdit:
     blobs: all blobs it will have. One that *is* a Blob of the record is copied as it stands,
         gradients included; any other is written anew, in the form of the blob that it replaces.
     params: new values of fields, by message and field: {("convolution_param", "bias_term"): True}.
-        An enum takes its number or its value's name. None clears the field. Applies only where the
-        record carries the message; the message's other bytes stay as they are.
+        An enum takes its number or its value's name, a repeated field all its values in a tuple.
+        None clears the field. Applies only where the record carries the message; the message's
+        other bytes stay as they are.
     drop: fields of LayerParameter or V1LayerParameter, as "param" or "batch_norm_param", that the
         record will no longer have, however often they occur in it. One that its kind of record
         does not know is passed over; those with an attribute of their own above are refused.

@@ -123,7 +123,7 @@ def _field_bytes(message: str, field: Any, value: ParamValue) -> bytes:
     holder = schema.message(message)()
     current = getattr(holder, field.name)
     if hasattr(current, "extend"):
-        current.extend([setting])
+        current.extend(setting if isinstance(setting, tuple) else [setting])
     else:
         setattr(holder, field.name, setting)
     return holder.SerializeToString(deterministic=True)

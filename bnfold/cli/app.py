@@ -19,6 +19,7 @@ from bnfold.cli.accuracy import accuracy
 from bnfold.cli.bench import bench
 from bnfold.cli.inspect import inspect
 from bnfold.cli.merge import merge
+from bnfold.cli.prune import prune
 from bnfold.cli.runtimes import runtimes
 from bnfold.cli.verify import verify
 from bnfold.errors import BnfoldError, CheckFailedError
@@ -54,6 +55,7 @@ cli.add_command(verify)
 cli.add_command(runtimes)
 cli.add_command(accuracy)
 cli.add_command(bench)
+cli.add_command(prune)
 
 
 def main() -> NoReturn:

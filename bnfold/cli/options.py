@@ -57,6 +57,23 @@ def folding_options(function: F) -> F:
             help="Write a batch norm that cannot be absorbed as one Scale.",
         ),
         click.option(
+            "--branches/--no-branches",
+            default=True,
+            show_default=True,
+            help="Make parallel convolutions of one blob that an Eltwise adds up one.",
+        ),
+        click.option(
+            "--concat-branches",
+            is_flag=True,
+            help="Make those that a Concat joins one, too; the names of their blobs go.",
+        ),
+        click.option(
+            "--dead-channels/--no-dead-channels",
+            default=True,
+            show_default=True,
+            help="Take out channels that are constant, where that is exact.",
+        ),
+        click.option(
             "--only",
             multiple=True,
             metavar="NAME",
@@ -101,6 +118,9 @@ def folding(values: Mapping[str, Any], *, keep_dtype: bool = False) -> Options:
         engine_caffe=values["engine_caffe"],
         keep_dtype=keep_dtype,
         collapse=values["collapse"],
+        branches=values["branches"],
+        concat_branches=values["concat_branches"],
+        dead_channels=values["dead_channels"],
         keep=values["keep"],
         only=values["only"],
         bn_dialect=values["bn_dialect"],

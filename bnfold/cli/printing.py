@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import click
 
-from bnfold.fold import Fate, Outcome
+from bnfold.fold import Branches, DeadChannels, Fate, Outcome, Reason
 from bnfold.report import Counts, Report
 
 _VERBS = {
@@ -64,7 +64,38 @@ def _rows(report: Report) -> list[str]:
     for change in report.plan.engines:
         was = f" instead of {change.replaced}" if change.replaced else ""
         lines.append(f"engine {change.layer}: CAFFE{was}")
+    for found in report.plan.branches:
+        where = f"branches at {found.layer} ({found.type})"
+        lines.append(f"{found.fate.value} {where}{_branches(found)}")
+    for dead in report.plan.dead:
+        word = "kept dead channels of" if dead.reason else "removed dead channels of"
+        lines.append(f"{word} {dead.layer} ({dead.type}): {_channels(dead)}")
     return lines
+
+
+def _branches(found: Branches) -> str:
+    """What became of parallel branches, or why they stay, as the rest of their line."""
+    names = ", ".join(found.branches)
+    if found.reason:
+        return f" from {names}{_why(found.reason)}"
+    kernel = "x".join(map(str, found.kernel))
+    gains = ", with a new bias" if found.gains_bias else ""
+    return f" from {names} into {found.into}, a {kernel} convolution{gains}"
+
+
+def _channels(dead: DeadChannels) -> str:
+    """How many constant channels a layer has, and why they stay, or what took what they gave."""
+    line = f"{len(dead.channels)} of {dead.total}"
+    if dead.into:
+        line += f", what they gave into {', '.join(dead.into)}"
+    return line + _why(dead.reason)
+
+
+def _why(reason: Reason | None) -> str:
+    if reason is None:
+        return ""
+    hint = f" ({reason.hint})" if reason.hint else ""
+    return f": {reason.text} [{reason.code.value}]{hint}"
 
 
 def _what(outcome: Outcome) -> str:
@@ -76,10 +107,7 @@ def _what(outcome: Outcome) -> str:
         parts.append(f" through {', '.join(outcome.through)}")
     if outcome.gains_bias:
         parts.append(f", with a new bias in {', '.join(outcome.gains_bias)}")
-    if outcome.reason:
-        parts.append(f": {outcome.reason.text} [{outcome.reason.code.value}]")
-        if outcome.reason.hint:
-            parts.append(f" ({outcome.reason.hint})")
+    parts.append(_why(outcome.reason))
     return "".join(parts)
 
 
@@ -90,16 +118,26 @@ def summary(report: Report) -> list[str]:
     counts = [(_VERBS[fate], len(list(plan.of(fate)))) for fate in Fate]
     total = sum(count for _, count in counts)
     what = ", ".join(f"{verb} {count}" for verb, count in counts if count)
+    gone = sum(len(dead.channels) for dead in plan.dead if dead.reason is None)
     lines = [
-        f"{_plural(total, 'affine layer')}: {what or 'none'}"
-        + (f", into {_plural(len(hosts), 'layer')}" if hosts else "")
-        + f"; engine CAFFE set on {_plural(len(plan.engines), 'convolution')}",
+        f"{plural(total, 'affine layer')}: {what or 'none'}"
+        + (f", into {plural(len(hosts), 'layer')}" if hosts else "")
+        + f"; engine CAFFE set on {plural(len(plan.engines), 'convolution')}",
         f"layers {before.layers} -> {after.layers}, affine {before.affine} -> {after.affine}",
     ]
     if before.parameters is not None and after.parameters is not None:
         lines[-1] += f", parameters {before.parameters:,} -> {after.parameters:,}"
     if before.weights_bytes is not None and after.weights_bytes is not None:
-        lines[-1] += f", weights {_size(before.weights_bytes)} -> {_size(after.weights_bytes)}"
+        lines[-1] += (
+            f", weights {size_words(before.weights_bytes)} -> {size_words(after.weights_bytes)}"
+        )
+    merged = [found for found in plan.branches if found.into]
+    if merged:
+        count = sum(len(found.branches) for found in merged)
+        into = plural(len({found.into for found in merged}), "convolution")
+        lines.append(f"{count} parallel branches merged into {into}")
+    if gone:
+        lines.append(f"{plural(gone, 'constant channel')} removed")
     if after.operations != before.operations:
         lines.append(_savings(before, after))
     if report.output_model is not None:
@@ -111,10 +149,10 @@ def _savings(before: Counts, after: Counts) -> str:
     work, traffic = before.operations - after.operations, before.traffic - after.traffic
     line = (
         f"each forward pass saves {_scaled(work)} of {_scaled(before.operations)} floating-point "
-        f"operations and {_size(traffic)} of {_size(before.traffic)} of memory traffic"
+        f"operations and {size_words(traffic)} of {size_words(before.traffic)} of memory traffic"
     )
     if before.uncounted:
-        line += f" ({_plural(before.uncounted, 'layer')} of unknown cost not counted)"
+        line += f" ({plural(before.uncounted, 'layer')} of unknown cost not counted)"
     return line
 
 
@@ -135,6 +173,14 @@ def _show_table(report: Report) -> None:
         was = f" (was {change.replaced})" if change.replaced else ""
         what = f"[cyan]engine: CAFFE[/]{was}"
         table.add_row(str(change.line), escape(change.layer), "Convolution", what)
+    for found in report.plan.branches:
+        color = _COLORS[found.fate]
+        what = f"[{color}]branches {_VERBS[found.fate]}[/]{escape(_branches(found))}"
+        table.add_row(str(found.line), escape(found.layer), escape(found.type), what)
+    for dead in report.plan.dead:
+        what = "[yellow]dead channels stay[/]" if dead.reason else "[green]dead channels go[/]"
+        rest = escape(f": {_channels(dead)}")
+        table.add_row(str(dead.line), escape(dead.layer), escape(dead.type), what + rest)
     if table.row_count:
         console.print(table)
         console.print()
@@ -142,11 +188,12 @@ def _show_table(report: Report) -> None:
         console.print(escape(line))
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A count of things: "1 layer", "2 layers"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _size(size: int) -> str:
+def size_words(size: int) -> str:
     """A size in bytes for people, in decimal units."""
     return f"{size} bytes" if size < 1000 else f"{_scaled(size)}B"
 

@@ -3,13 +3,15 @@
 from bnfold.fold.batch_norms import BN_DIALECTS
 from bnfold.fold.dialects import AFFINE_TYPES
 from bnfold.fold.driver import Options, fold
-from bnfold.fold.plan import Code, EngineChange, Fate, Outcome, Plan, Reason
+from bnfold.fold.plan import Branches, Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
 from bnfold.fold.surgery import edit_document, weight_additions, weight_edits
 
 __all__ = [
     "AFFINE_TYPES",
     "BN_DIALECTS",
+    "Branches",
     "Code",
+    "DeadChannels",
     "EngineChange",
     "Fate",
     "Options",

@@ -5,9 +5,12 @@
    start again after each change. Backward comes first because it fits where it applies,
    whatever the padding; forward has more conditions, and what goes forward may meet another
    run that then can go.
-3. What is left is collapsed. That is last, since a run that has become a layer of its own
+3. Parallel branches become one convolution, and what can move then moves: back to 2.
+4. What is left is collapsed. That is last, since a run that has become a layer of its own
    would have to be read anew to move again.
-4. Engines, which change no number.
+5. Engines, which change no number.
+6. Channels that are constant are taken out. That is last, since what they are constant at is told
+   from the weights as they will be.
 
 Every search looks at the whole way before anything moves, and moves depend only on who reads
 what, so the order of independent layers in the file does not matter.
@@ -24,7 +27,10 @@ from bnfold.errors import BnfoldError
 from bnfold.fold.absorb_backward import AbsorbBackward
 from bnfold.fold.absorb_forward import AbsorbForward
 from bnfold.fold.batch_norms import BN_DIALECTS
+from bnfold.fold.branches import MergeBranches
 from bnfold.fold.collapse import Collapse
+from bnfold.fold.concat_branches import MergeConcatBranches
+from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.hosts import HOST_TYPES
@@ -53,6 +59,9 @@ class Options:
         engine_caffe: whether 1x1 convolutions are set to `engine: CAFFE`.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
         collapse: whether an affine that stays may become a Scale.
+        branches: whether parallel branches that are added up become one convolution.
+        concat_branches: whether convolutions whose outputs are concatenated become one.
+        dead_channels: whether channels that are constant are taken out.
         keep: layers, by name or glob, whose chains stay as they are.
         only: if not empty, only chains with such a layer are touched.
         bn_dialect: what the blobs of `BN` layers are, where that cannot be told.
@@ -64,6 +73,9 @@ class Options:
     engine_caffe: bool = True
     keep_dtype: bool = False
     collapse: bool = True
+    branches: bool = True
+    concat_branches: bool = False
+    dead_channels: bool = True
     keep: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     bn_dialect: str | None = None
@@ -96,33 +108,55 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
         PrototxtError: a parameter in the prototxt has a bad value.
     """
     plan = Plan()
-    context = Context(
+    context = context_of(net, plan, options, shapes)
+    # What overflows becomes an infinity, and writing that is refused by name.
+    with np.errstate(over="ignore", invalid="ignore"):
+        find_runs(context)
+        moves = [*MOVES, *_merges(options)]
+        while any(rewrite.run(context) for rewrite in moves):
+            pass
+        Collapse().run(context)
+        if options.engine_caffe:
+            EngineCaffe().run(context)
+        if options.dead_channels:
+            RemoveDead().run(context)
+    plan.outcomes.sort(key=lambda outcome: outcome.line)
+    plan.branches.sort(key=lambda branches: branches.line)
+    return plan
+
+
+def context_of(
+    net: Net, plan: Plan, options: Options, shapes: Mapping[Value, Shape | None]
+) -> Context:
+    """What rewrites work on, for a network that none of them has seen."""
+    reader = Reader(
+        options.phase,
+        options.eps,
+        options.bn_dialect,
+        net.weights is not None,
+        plan.warnings.append,
+    )
+    return Context(
         net,
         plan,
         options.phase,
-        Reader(
-            options.phase,
-            options.eps,
-            options.bn_dialect,
-            net.weights is not None,
-            plan.warnings.append,
-        ),
+        reader,
         shapes,
         Choice(options.keep, options.only),
         options.keep_dtype,
         options.collapse,
         options.treat_as,
     )
-    # What overflows becomes an infinity, and writing that is refused by name.
-    with np.errstate(over="ignore", invalid="ignore"):
-        find_runs(context)
-        while any(rewrite.run(context) for rewrite in MOVES):
-            pass
-        Collapse().run(context)
-        if options.engine_caffe:
-            EngineCaffe().run(context)
-    plan.outcomes.sort(key=lambda outcome: outcome.line)
-    return plan
+
+
+def _merges(options: Options) -> list[Rewrite]:
+    """The rewrites that merge branches, of which each has its turn when nothing can move."""
+    found: list[Rewrite] = []
+    if options.branches:
+        found.append(MergeBranches())
+    if options.concat_branches:
+        found.append(MergeConcatBranches())
+    return found
 
 
 def find_runs(context: Context) -> None:

@@ -48,7 +48,7 @@ class Host:
         kind: "Convolution", "Deconvolution" or "InnerProduct".
         depthwise: whether its type is one that forks have for a convolution with a group for
             each channel.
-        channels: its output channels, `num_output`.
+        channels: its output channels, `num_output`, after the rewrites so far.
         has_bias: `bias_term`, as the prototxt has it.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
     """
@@ -74,14 +74,14 @@ class Host:
             BnfoldError: `num_output` is missing.
         """
         kind, depthwise = HOST_TYPES[type_name], type_name in DEPTHWISE_TYPES
-        param = layer.param(_param(kind))
-        channels = param.num_output
+        channels = layer.current(_param(kind)).num_output
         if not channels and depthwise and layer.record and layer.record.blobs:
             # A depthwise type may leave it out, since it keeps its channels.
             channels = layer.record.blobs[0].shape[0]
         if not channels and not depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        return cls(layer, kind, depthwise, channels, param.bias_term, keep_dtype)
+        has_bias = layer.param(_param(kind)).bias_term
+        return cls(layer, kind, depthwise, channels, has_bias, keep_dtype)
 
     @property
     def param(self) -> str:
@@ -143,9 +143,9 @@ class Host:
                 return None
             why = f"{self.layer} spreads its input, so the shift would differ from place to place"
             return Reason(Code.PADDING, why)
-        unknown = Words.of(self.layer, self.param).names - _known_fields(self.layer, self.param)
-        if unknown:
-            why = f"{self.layer} has {', '.join(sorted(unknown))}, which may pad, and the shift "
+        if self.unknown_fields:
+            unknown = ", ".join(self.unknown_fields)
+            why = f"{self.layer} has {unknown}, which may pad, and the shift "
             return Reason(Code.PADDING, f"{why}is not zero")
         if not any(windows.pad):
             return None
@@ -157,6 +157,12 @@ class Host:
             "longer be what they were",
             "with `pad: 0` it would fold",
         )
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        """What its parameters say that Caffe has no field for."""
+        known = self.layer.param(self.param).DESCRIPTOR.fields_by_name
+        return sorted(Words.of(self.layer, self.param).names - set(known))
 
     def blobs(self) -> tuple[Blob, ...]:
         """The stored weight, and bias where the layer has one, checked against the prototxt.
@@ -207,7 +213,7 @@ class Host:
         assert affine.scale is not None
         assert affine.shift is not None
         scale, shift = affine.scale, affine.shift
-        weight, bias = self._lazy()
+        weight, bias = self.lazy()
         scaled = weight.times(scale, self._outputs(weight.shape))
         if affine.is_shiftless and not self.is_biased:
             self._set(scaled, None)
@@ -220,7 +226,7 @@ class Host:
         Raises:
             BnfoldError: as for `absorb_output`, or the channels are not those of the input.
         """
-        weight, bias = self._lazy()
+        weight, bias = self.lazy()
         inputs = self._inputs(weight.shape, affine.channels)
         outputs = self._outputs(weight.shape)
         affine = affine.over(int(inputs.table.max()) + 1)
@@ -239,8 +245,14 @@ class Host:
         """Whether it has a bias so far, its own or a folded one."""
         return self.has_bias or (self.param, "bias_term") in self.layer.settings
 
-    def _lazy(self) -> tuple[Scaled, Dense]:
-        """Weight and bias as they are so far: from an earlier fold, or as stored."""
+    def lazy(self) -> tuple[Scaled, Dense]:
+        """Weight and bias as they are so far: from an earlier fold, or as stored.
+
+        A layer without a bias has one of zeros here.
+
+        Raises:
+            BnfoldError: the stored blobs do not fit the prototxt, or its bias is not finite.
+        """
         if self.layer.blobs is not None:
             weight = self.layer.blobs[0]
             assert isinstance(weight, Scaled)
@@ -268,8 +280,13 @@ class Host:
         return self.kind == "InnerProduct" and bool(self.layer.param(self.param).transpose)
 
     @property
+    def groups(self) -> int:
+        """How many groups its channels are in; one for each in a depthwise type of a fork."""
+        return self.channels if self.depthwise and self._group == 1 else self._group
+
+    @property
     def _group(self) -> int:
-        return max(1, self.layer.param(self.param).group) if self.kind != "InnerProduct" else 1
+        return max(1, self.layer.current(self.param).group) if self.kind != "InnerProduct" else 1
 
     @property
     def _axis(self) -> int:
@@ -317,7 +334,7 @@ class Host:
         else:
             # Row (o, c) of a grouped weight reads input c of the group that o is in. A fork's
             # depthwise type has as many groups as outputs, whether its text says so or not.
-            group = shape[0] if self.depthwise and self._group == 1 else self._group
+            group = self.groups
             first = np.arange(shape[0])[:, None] // (shape[0] // group) * shape[1]
             table = (first + np.arange(shape[1])).ravel()
             period = size // table.size
@@ -349,7 +366,3 @@ def conv_windows(layer: Layer) -> Windows:
 def _plain(axes: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Stride 1, no padding, no dilation."""
     return (1,) * axes, (0,) * axes, (1,) * axes
-
-
-def _known_fields(layer: Layer, param: str) -> set[str]:
-    return set(layer.param(param).DESCRIPTOR.fields_by_name)

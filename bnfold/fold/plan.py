@@ -28,6 +28,13 @@ class Code(str, Enum):
     UNKNOWN_SHAPE = "unknown-shape"
     NO_SCALE_TYPE = "no-scale-type"
     CHOSEN = "chosen"
+    NOT_LINEAR = "not-linear"
+    DIFFERENT_WINDOWS = "different-windows"
+    MORE_WORK = "more-work"
+    UNKNOWN_LAYER = "unknown-layer"
+    FIXED = "fixed-channels"
+    NOT_CONSTANT = "not-constant"
+    LAST_CHANNEL = "last-channel"
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,58 @@ class EngineChange:
     replaced: str | None
 
 
+@dataclass(frozen=True)
+class DeadChannels:
+    """Output channels of a layer that are constant.
+
+    Attributes:
+        layer, type, line: the layer, and where it stands in the prototxt.
+        channels: which of its channels, in order, as the input counts them.
+        total: how many channels it had.
+        into: the layers whose bias took what the channels gave them.
+        reason: why the channels stay; None where they are removed.
+    """
+
+    layer: str
+    type: str
+    line: int
+    channels: tuple[int, ...]
+    total: int
+    into: tuple[str, ...] = ()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Parallel branches of one value that became one convolution, or one that did not.
+
+    Attributes:
+        layer, type, line: the Eltwise or Concat that joins them, and where it stands.
+        source: the value that they read.
+        branches: the layers they end in, in the order of the bottoms; the name of the value
+            itself where it is a bottom.
+        into: the convolution they became; "" where they stay.
+        kernel: its kernel, one length for each axis.
+        gains_bias: whether it got a bias it did not have.
+        reason: why they stay, if they do.
+    """
+
+    layer: str
+    type: str
+    line: int
+    source: str
+    branches: tuple[str, ...]
+    into: str = ""
+    kernel: tuple[int, ...] = ()
+    gains_bias: bool = False
+    reason: Reason | None = None
+
+    @property
+    def fate(self) -> Fate:
+        """Whether they were merged or kept."""
+        return Fate.MERGED if self.into else Fate.KEPT
+
+
 @dataclass
 class Plan:
     """What a merge will do; rewrites add to it as they go.
@@ -110,6 +169,8 @@ class Plan:
 
     outcomes: list[Outcome] = field(default_factory=list)
     engines: list[EngineChange] = field(default_factory=list)
+    dead: list[DeadChannels] = field(default_factory=list)
+    branches: list[Branches] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     altered: set[str] = field(default_factory=set)
 

@@ -5,6 +5,7 @@ A layer is compared with what its text and its record say; only differences beco
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, NewLayer, schema
@@ -18,8 +19,10 @@ def edit_document(net: Net) -> Document:
         if layer.removed:
             net.document.remove(layer.field)
             continue
-        _rename(net.document, layer.text.all("bottom"), [v.name for v in layer.bottoms])
-        _rename(net.document, layer.text.all("top"), [v.name for v in layer.tops])
+        for end, values in (("bottom", layer.bottoms), ("top", layer.tops)):
+            fields = layer.text.all(end)
+            names = [value.name for value in values]
+            _respell(net.document, layer.text, fields, [f.string() for f in fields], names)
         _retype(net.document, layer)
         for (message, field), value in layer.settings.items():
             _set(net.document, layer, message, field, value)
@@ -56,10 +59,41 @@ def weight_additions(net: Net) -> list[NewLayer]:
     ]
 
 
-def _rename(document: Document, fields: list[Field], names: list[str]) -> None:
-    for field, name in zip(fields, names, strict=True):
-        if field.string() != name:
-            document.replace(field, name)
+def _respell(
+    document: Document,
+    message: Message,
+    fields: list[Field],
+    old: Sequence[str | int | float],
+    new: Sequence[str | int | float],
+) -> None:
+    """Give repeated fields that say `old` the values `new`, in as few edits as will do.
+
+    Where values only go, their own fields go; else values change in place, from the first on.
+    """
+    kept = _places(old, new)
+    if kept is not None:
+        for place in sorted(set(range(len(old))) - set(kept)):
+            document.remove(fields[place])
+        return
+    for field, was, value in zip(fields, old, new, strict=False):
+        if was != value:
+            document.replace(field, value)
+    for field in fields[len(new) :]:
+        document.remove(field)
+    for value in new[len(old) :]:
+        document.add(message, fields[0].name, value, after=fields[-1])
+
+
+def _places(whole: Sequence[object], part: Sequence[object]) -> list[int] | None:
+    """Where in a sequence the items of another stand, in order; None if they do not."""
+    places: list[int] = []
+    for item in part:
+        start = places[-1] + 1 if places else 0
+        at = next((i for i in range(start, len(whole)) if whole[i] == item), None)
+        if at is None:
+            return None
+        places.append(at)
+    return places
 
 
 def _retype(document: Document, layer: Layer) -> None:
@@ -71,7 +105,14 @@ def _retype(document: Document, layer: Layer) -> None:
 def _set(document: Document, layer: Layer, message: str, name: str, value: ParamValue) -> None:
     """Set a parameter; one that equals its default is not written, and no longer stands."""
     holder = layer.text.get(message)
-    text: ParamValue | Ident = Ident(value) if _is_enum(message, name) else value
+    if isinstance(value, tuple):
+        _set_repeated(document, layer, message, name, value)
+        return
+    if value is None:
+        for stale in holder.message().all(name) if holder else []:
+            document.remove(stale)
+        return
+    text = Ident(value) if isinstance(value, str) and _is_enum(message, name) else value
     default = _is_default(message, name, value)
     if holder is None:
         if not default:
@@ -87,6 +128,20 @@ def _set(document: Document, layer: Layer, message: str, name: str, value: Param
         document.remove(written)
     else:
         document.replace(written, text)
+
+
+def _set_repeated(
+    document: Document, layer: Layer, message: str, name: str, values: tuple[int | float, ...]
+) -> None:
+    holder = layer.text.get(message)
+    assert holder is not None
+    fields = holder.message().all(name)
+    if fields:
+        old = tuple(getattr(layer.param(message), name))
+        _respell(document, holder.message(), fields, old, values)
+        return
+    for value in values:
+        document.add(holder.message(), name, value, after=_anchor(holder.message()))
 
 
 def _place(layer: Layer) -> Field | None:
@@ -121,7 +176,9 @@ def _record_edit(layer: Layer) -> LayerEdit:
 
 
 def _stored(message: str, name: str, value: ParamValue) -> ParamValue | None:
-    return None if _is_default(message, name, value) else _number(message, name, value)
+    if value is None or _is_default(message, name, value):
+        return None
+    return _number(message, name, value)
 
 
 def _number(message: str, name: str, value: ParamValue) -> ParamValue:
@@ -131,6 +188,8 @@ def _number(message: str, name: str, value: ParamValue) -> ParamValue:
 
 
 def _is_default(message: str, name: str, value: ParamValue) -> bool:
+    if isinstance(value, tuple):
+        return not value
     descriptor = _descriptor(message, name)
     default = descriptor.default_value
     if descriptor.enum_type:

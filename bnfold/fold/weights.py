@@ -150,6 +150,16 @@ class Scaled(LazyBlob):
         self._source = source
         self._factors = factors
 
+    @property
+    def source(self) -> BlobSource:
+        """The blob as stored."""
+        return self._source
+
+    @property
+    def factors(self) -> tuple[tuple[Vector, int], ...]:
+        """The vectors with their periods."""
+        return self._factors
+
     def times(self, scale: Vector, pattern: Pattern) -> Scaled:
         """The same blob, each value multiplied once more, by its channel's factor."""
         vector, period = scale[pattern.table], pattern.period

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from bnfold.graph.axes import axis_index
 from bnfold.graph.net import Layer
@@ -84,15 +83,10 @@ def _is_in_place(layer: Layer) -> bool:
     return len(names) == 2 and len(set(names)) == 1
 
 
-def _setting(layer: Layer, message: str, field: str) -> Any:
-    """A parameter of a layer as it is after the rewrites so far."""
-    return layer.settings.get((message, field), getattr(layer.param(message), field))
-
-
 def _has_bias(layer: Layer, message: str) -> bool:
     if layer.blobs is not None:
         return len(layer.blobs) > 1
-    return bool(_setting(layer, message, "bias_term"))
+    return bool(layer.current(message).bias_term)
 
 
 def _moved(bottoms: Sizes, tops: Sizes) -> int:
@@ -101,18 +95,18 @@ def _moved(bottoms: Sizes, tops: Sizes) -> int:
 
 def _convolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each output: 2 (channels / group) kernel, and 1 for the bias. Padding counts as values."""
-    return _windowed(layer, bottoms, tops, layer.param("convolution_param").group, tops)
+    return _windowed(layer, bottoms, tops, layer.current("convolution_param").group, tops)
 
 
 def _depthwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """A convolution with a group for each channel, unless `group` has another number of them."""
-    group = layer.param("convolution_param").group
+    group = layer.current("convolution_param").group
     return _windowed(layer, bottoms, tops, group if group > 1 else _channels(bottoms), tops)
 
 
 def _deconvolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each input: 2 (num_output / group) kernel; each output: 1 for the bias."""
-    return _windowed(layer, bottoms, tops, layer.param("convolution_param").group, bottoms)
+    return _windowed(layer, bottoms, tops, layer.current("convolution_param").group, bottoms)
 
 
 def _windowed(layer: Layer, bottoms: Sizes, tops: Sizes, group: int, visited: Sizes) -> Work | None:
@@ -202,8 +196,8 @@ def _affine_size(layer: Layer, message: str, bottoms: Sizes) -> int | None:
     if len(bottoms) > 1:
         return prod(bottoms[1])
     shape = bottoms[0]
-    axes = _setting(layer, message, "num_axes")
-    axis = axis_index(_setting(layer, message, "axis"), len(shape))
+    axes = layer.current(message).num_axes
+    axis = axis_index(layer.current(message).axis, len(shape))
     if axis is None or axes < -1 or axis + axes > len(shape):
         return None
     return prod(shape[axis:] if axes == -1 else shape[axis : axis + axes])
@@ -231,7 +225,7 @@ def _pooling(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
 
 def _eltwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: 1 for each bottom after the first, and 1 for each `coeff` that is not 1."""
-    factors = sum(value != 1 for value in layer.param("eltwise_param").coeff)
+    factors = sum(value != 1 for value in layer.current("eltwise_param").coeff)
     return Work((len(bottoms) - 1 + factors) * prod(tops[0]), _moved(bottoms, tops))
 
 

@@ -53,6 +53,14 @@ class Memory:
                     return later[0] if later else value.producer
         return None
 
+    def written_between(self, value: Value, first: int, last: int) -> Layer | None:
+        """A layer that writes in place over a value's memory behind layer `first`, before `last`.
+
+        Both are given by their place in the file.
+        """
+        writers = self._writers.get(self._first[value], [])
+        return next((writer for writer in writers if first < writer.index < last), None)
+
     def _can_join(self, bottom: Value, top: Value, without: Sequence[Layer]) -> bool:
         place = self._first[bottom]
         if self._first[top] is place:

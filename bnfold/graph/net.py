@@ -15,8 +15,11 @@ from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
 from bnfold.graph.params import read_message
 from bnfold.prototxt import Document, Field, Message
 
-ParamValue = bool | int | float | str
-"""What a rewrite may set a field of a layer's parameters to; an enum is given by its name."""
+ParamValue = bool | int | float | str | tuple[int | float, ...] | None
+"""What a rewrite may set a field of a layer's parameters to.
+
+An enum is given by its name, a repeated field by all its values; None takes the field out.
+"""
 
 
 class Value:
@@ -102,6 +105,27 @@ class Layer:
             )
         return self._params[name]
 
+    def current(self, name: str) -> Any:
+        """The layer's parameter message as it is after the rewrites so far.
+
+        Raises:
+            PrototxtError: a field in it has a bad value.
+        """
+        written = self.param(name)
+        changes = {f: value for (message, f), value in self.settings.items() if message == name}
+        if not changes:
+            return written
+        message = type(written)()
+        message.CopyFrom(written)
+        for field, value in changes.items():
+            message.ClearField(field)
+            enum = message.DESCRIPTOR.fields_by_name[field].enum_type
+            if isinstance(value, tuple):
+                getattr(message, field).extend(value)
+            elif value is not None:
+                setattr(message, field, enum.values_by_name[value].number if enum else value)
+        return message
+
     def __str__(self) -> str:
         return f"{self.type} layer '{self.name}'"
 
@@ -186,6 +210,15 @@ class Net:
         for reader in top.readers:
             reader.bottoms = [bottom if value is top else value for value in reader.bottoms]
         layer.removed = True
+
+    def drop_branch(self, layers: Sequence[Layer]) -> None:
+        """Take out layers in a row, of one bottom and one top each, with the values they make.
+
+        Whoever read the last top must be told separately.
+        """
+        layers[0].bottoms[0].readers.remove(layers[0])
+        for layer in layers:
+            layer.removed = True
 
     def reaches(self, value: Value, readers: Sequence[Layer], without: Sequence[Layer]) -> bool:
         """Whether a value's name still means that value where each of `readers` stands.

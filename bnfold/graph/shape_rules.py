@@ -90,7 +90,7 @@ def _windowed(
     spatial = spatial_axes(layer, bottom)
     if spatial is None:
         return None
-    param = layer.param("convolution_param")
+    param = layer.current("convolution_param")
     if bottom is None:
         if param.axis < 0:
             return None
@@ -103,7 +103,7 @@ def _windowed(
 
 def _inner_product(layer: Layer, bottoms: Shapes) -> Shape | None:
     """The axes before `axis`, then num_output."""
-    param = layer.param("inner_product_param")
+    param = layer.current("inner_product_param")
     bottom = bottoms[0]
     if bottom is None:
         if param.axis < 0:

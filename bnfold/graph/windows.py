@@ -79,7 +79,7 @@ def spatial_axes(layer: Layer, bottom: Shape | None) -> int | None:
 
     Told by the bottom; by a kernel that is written axis by axis; or by the stored weight.
     """
-    param = layer.param("convolution_param")
+    param = layer.current("convolution_param")
     if bottom is not None:
         axis = param.axis if param.axis >= 0 else len(bottom) + param.axis
         return len(bottom) - axis - 1 if 0 <= axis < len(bottom) else None
@@ -102,7 +102,7 @@ def convolution_windows(layer: Layer, spatial: int) -> Windows | None:
     Raises:
         PrototxtError: a parameter has a bad value.
     """
-    param = layer.param("convolution_param")
+    param = layer.current("convolution_param")
     kernel = _numbers(param, "kernel_size", "kernel", spatial, None)
     stride = _numbers(param, "stride", "stride", spatial, 1)
     pad = _numbers(param, "pad", "pad", spatial, 0)

@@ -1,0 +1,119 @@
+"""The report of a pruning on the screen: a table for a person, plain lines for a pipe."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bnfold.cli.printing import plural, size_words
+from bnfold.prune_report import PrunedLayer, PruneReport
+
+
+def json_bytes(report: PruneReport) -> bytes:
+    """The JSON document of a report."""
+    import json
+
+    return (json.dumps(report.to_json(), indent=2) + "\n").encode()
+
+
+def show(report: PruneReport, *, to_json: bool, quiet: bool) -> None:
+    """Print a report to standard output, and its warnings to standard error."""
+    for warning in report.warnings:
+        click.echo(f"bnfold: warning: {warning}", err=True)
+    if to_json:
+        click.echo(json_bytes(report), nl=False)
+    elif quiet:
+        return
+    elif sys.stdout.isatty():
+        _show_table(report)
+    else:
+        for layer in report.layers:
+            click.echo(" ".join([_verb(layer), f"{layer.layer} ({layer.type}):", *_cells(layer)]))
+        for line in [*_remarks(report), *_summary(report)]:
+            click.echo(line)
+
+
+def _verb(layer: PrunedLayer) -> str:
+    if layer.removed:
+        return "pruned"
+    return "narrowed" if layer.before != layer.after else "kept"
+
+
+def _cells(layer: PrunedLayer) -> list[str]:
+    """Channels, parameters and operations of a layer, each before and after."""
+    before, after = layer.before, layer.after
+    cells = [
+        f"channels {_change(before.channels, after.channels)}",
+        f"parameters {_change(before.parameters, after.parameters)}",
+    ]
+    if before.operations is not None and after.operations is not None:
+        cells.append(f"operations {_change(before.operations, after.operations)}")
+    return cells
+
+
+def _change(before: int, after: int) -> str:
+    return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
+
+
+def _remarks(report: PruneReport) -> list[str]:
+    """What could not go and why, and where the result is not exact."""
+    lines = [
+        f"stays {stays.layer}: {plural(stays.count, 'channel')}: {stays.reason.text} "
+        f"[{stays.reason.code.value}]"
+        for stays in report.stays
+    ]
+    lines += [
+        f"border {border.layer}: where its window meets padding, outputs are off by up to "
+        f"{border.bound:.3g}; elsewhere exact"
+        for border in report.borders
+    ]
+    return lines
+
+
+def _summary(report: PruneReport) -> list[str]:
+    before, after = report.before, report.after
+    line = f"removed {report.removed:,} of {plural(report.channels, 'channel')}"
+    if report.highest is not None:
+        line += f", |gamma| up to {report.highest:.3g}"
+    lines = [line]
+    if before.parameters is not None and after.parameters is not None:
+        line = f"parameters {before.parameters:,} -> {after.parameters:,}"
+        line += f", operations {before.operations / 1e6:,.1f} M -> {after.operations / 1e6:,.1f} M"
+        if before.weights_bytes is not None and after.weights_bytes is not None:
+            was, now = size_words(before.weights_bytes), size_words(after.weights_bytes)
+            line += f", weights {was} -> {now}"
+        lines.append(line)
+    if report.merged is not None:
+        lines.append(f"folded: layers {before.layers} -> {after.layers}")
+    if report.output_model is not None:
+        lines.append(f"wrote {report.output_model} and {report.output_weights}")
+    return lines
+
+
+def _show_table(report: PruneReport) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("line", "layer", "channels", "parameters", "operations"):
+        table.add_column(title, justify="left" if title == "layer" else "right")
+    for layer in report.layers:
+        before, after = layer.before, layer.after
+        operations = "?"
+        if before.operations is not None and after.operations is not None:
+            operations = _change(before.operations, after.operations)
+        channels = _change(before.channels, after.channels)
+        table.add_row(
+            str(layer.line),
+            escape(layer.layer),
+            f"[green]{channels}[/]" if layer.removed else channels,
+            _change(before.parameters, after.parameters),
+            operations,
+        )
+    console.print(table)
+    console.print()
+    for line in [*_remarks(report), *_summary(report)]:
+        console.print(escape(line))

@@ -1,0 +1,160 @@
+"""What the inputs of a sum are made of: linear branches, and the value they start from.
+
+An input can be read in several ways. With v = conv(x) it is a branch of x, and it is v itself,
+a branch of v that does nothing. It is taken for a branch of the value that other inputs are
+branches of, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnfold.fold.affine import Affine
+from bnfold.fold.hosts import Host
+from bnfold.fold.plan import Code, Reason
+from bnfold.fold.pushing import other_users
+from bnfold.fold.rewrite import Context
+from bnfold.fold.runs import Run
+from bnfold.graph import Layer, Memory, Value
+from bnfold.graph.shape_rules import SAME_TYPES
+
+_NOTHING = Affine(np.ones(1), np.zeros(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """One input of a layer, as something made of a source.
+
+    Attributes:
+        value: the input.
+        source: what it is made of.
+        layers: the layers between the two; none where the input is the source.
+        host: its convolution, if it has one, mergeable or not.
+        run: its affine layers, where it has no convolution.
+        refusal: why it cannot be merged, if so.
+        index: which bottom it is.
+    """
+
+    value: Value
+    source: Value
+    layers: tuple[Layer, ...] = ()
+    host: Host | None = None
+    run: Run | None = None
+    refusal: Reason | None = None
+    index: int = 0
+
+    @property
+    def name(self) -> str:
+        """The layer it ends in, or the name of the source."""
+        return self.layers[-1].name if self.layers else self.source.name
+
+    @property
+    def title(self) -> str:
+        """The layer it ends in, for people."""
+        return str(self.layers[-1]) if self.layers else f"'{self.source.name}' itself"
+
+
+def families(context: Context, joint: Layer) -> list[tuple[Branch, ...]]:
+    """Group the inputs of a layer by what they are made of.
+
+    Given are groups of at least two, one of them with a convolution; all else is no set of
+    parallel branches, and nobody asks why it stays.
+
+    Args:
+        context: the network and how it is read.
+        joint: the layer.
+    """
+    readings = [_readings(context, joint, bottom) for bottom in joint.bottoms]
+    found: dict[Value, list[Branch]] = {}
+    for index, mine in enumerate(readings):
+        others = {r.source for i, its in enumerate(readings) if i != index for r in its}
+        shared = [reading for reading in mine if reading.source in others]
+        if shared:
+            branch = replace(shared[0], index=index)
+            found.setdefault(branch.source, []).append(branch)
+    return [
+        tuple(family)
+        for family in found.values()
+        if len(family) > 1 and any(branch.host is not None for branch in family)
+    ]
+
+
+def obstacle(context: Context, joint: Layer, family: Sequence[Branch]) -> Reason | None:
+    """Why branches cannot be computed at one place of the file, whatever they are, if so."""
+    layers = [layer for branch in family for layer in branch.layers]
+    if not context.choice.allows(joint, *layers):
+        return Reason(Code.CHOSEN, "they stay, as the user asked (--keep or --only)")
+    source = family[0].source
+    places = [branch.layers[0].index if branch.layers else joint.index for branch in family]
+    writer = Memory(context.net).written_between(source, min(places), max(places))
+    if writer is not None:
+        why = f"{writer} writes over the memory of '{source.name}' before all of them have read it"
+        return Reason(Code.NAME_TAKEN, why)
+    return None
+
+
+def _readings(context: Context, joint: Layer, value: Value) -> list[Branch]:
+    """All ways to read an input, the mergeable ones first."""
+    found = [*_made(context, value, joint), Branch(value, value)]
+    return sorted(found, key=lambda branch: branch.refusal is not None)
+
+
+def _made(context: Context, value: Value, joint: Layer) -> list[Branch]:
+    """What the layer that writes a value makes it of, down to at most one convolution."""
+    producer = value.producer
+    if producer is None or len(producer.bottoms) != 1:
+        return []
+    run = context.runs.get(producer)
+    if run is not None:
+        refusal = run.pinned or _other_readers(value, joint)
+        own = Branch(value, run.bottom, tuple(run.layers), run=run, refusal=refusal)
+        stands = run.refusals[0] if run.refusals else None
+        below = _made(context, run.bottom, run.layers[0])
+        return [own, *(_behind(branch, value, run.layers, stands) for branch in below)]
+    host = context.host(producer)
+    if host is not None:
+        if host.kind != "Convolution":
+            return []
+        refusal = _unfit(context, host) or _other_readers(value, joint)
+        return [Branch(value, producer.bottoms[0], (producer,), host, refusal=refusal)]
+    if producer.type not in SAME_TYPES:
+        return []
+    why = Reason(Code.NOT_LINEAR, f"{producer} is in the way, and it is not linear")
+    below = _made(context, producer.bottoms[0], producer)
+    return [_behind(branch, value, [producer], why) for branch in below]
+
+
+def _behind(branch: Branch, value: Value, layers: Sequence[Layer], why: Reason | None) -> Branch:
+    """A branch that goes on through layers that keep it from being merged."""
+    why = why or Reason(Code.NO_HOST, f"{layers[0]} is in the way")
+    return replace(branch, value=value, layers=(*branch.layers, *layers), refusal=why)
+
+
+def _unfit(context: Context, host: Host) -> Reason | None:
+    """Why a convolution cannot be merged with any other, if so."""
+    layer = host.layer
+    if len(layer.tops) != 1:
+        why = f"{layer} has {len(layer.tops)} tops, which all come from the same weights"
+        return Reason(Code.SHARED_WEIGHTS, why)
+    if host.unknown_fields:
+        why = f"{layer} has {', '.join(host.unknown_fields)}, which may change what it computes"
+        return Reason(Code.NOT_LINEAR, why)
+    if not host.channels:
+        return Reason(Code.UNKNOWN_SHAPE, f"how many outputs {layer} has cannot be told")
+    if context.has_weights and (layer.record is None or not layer.record.blobs):
+        return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
+    return host.misfit(_NOTHING) or other_users(context.net, [layer])
+
+
+def _other_readers(value: Value, joint: Layer) -> Reason | None:
+    others = dict.fromkeys(str(reader) for reader in value.readers if reader is not joint)
+    if others:
+        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {', '.join(others)}")
+    outside = dict.fromkeys(map(str, value.outside_readers))
+    if outside:
+        why = f"'{value.name}' is also read by {', '.join(outside)}, outside this phase"
+        return Reason(Code.OUTSIDE_READER, why)
+    return None

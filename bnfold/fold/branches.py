@@ -1,0 +1,172 @@
+"""Rewrite: parallel branches of one value that are added up become one convolution.
+
+    c_1 (K_1 * x + b_1) + c_2 (K_2 * x + b_2) + c_3 (s x + t) + c_4 x
+        =  (c_1 K_1 + c_2 K_2 + c_3 diag(s) + c_4 I) * x  +  (c_1 b_1 + c_2 b_2 + c_3 t)
+
+where * is the convolution and kernels are added where their taps read the same places
+(placing.py, kernels.py). It applies to inputs of an Eltwise SUM, some or all, where
+
+1. each is a convolution of the same value, affine layers of it that stand, or the value itself,
+   and one at least is a convolution;
+2. nobody but the Eltwise reads them, in the phase or outside of it, and no other layer uses the
+   weights of their convolutions;
+3. their strides are equal, and so are their dilations along every axis where both kernels are
+   larger than 1; their paddings differ by whole taps, and their outputs are of one size;
+4. nobody writes over the memory of the value before all of them have read it;
+5. the value has as many channels as the outputs, where it is itself an input or only scaled;
+6. the merged convolution needs no more multiplications than they do together. (That is asked
+   where groups differ, since the merged convolution has no more groups than any of them can be
+   parted into, and where neither kernel covers the other.)
+
+The convolution with the largest kernel survives, the first of them in the file. Where one input
+is left the Eltwise goes, and its top's name lives on.
+
+Source: Ding et al., "RepVGG: Making VGG-style ConvNets Great Again" (arXiv 2101.03697), for 3x3,
+1x1 and identity; "ACNet" (arXiv 1908.03930) for kernels that are not square. BVLC caffe,
+src/caffe/layers/eltwise_layer.cpp, for the coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bnfold.fold.branch import Branch, families, obstacle
+from bnfold.fold.bundle import Bundle, bundles
+from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
+from bnfold.fold.rewrite import Context
+from bnfold.graph import Layer
+from bnfold.graph.words import Words
+from bnfold.prototxt import PrototxtError
+
+_PROD, _SUM = 0, 1
+_PARAM = "eltwise_param"
+
+
+class MergeBranches:
+    """Merge the branches of every Eltwise that adds some."""
+
+    def run(self, context: Context) -> bool:
+        """Apply the rewrite to all Eltwise layers, in file order."""
+        forget_kept(context, "Eltwise")
+        changed = False
+        for layer in list(context.net.layers):
+            if layer.type == "Eltwise" and len(layer.tops) == 1:
+                changed |= self._merge(context, layer)
+        return changed
+
+    def _merge(self, context: Context, joint: Layer) -> bool:
+        done: list[Bundle] = []
+        for family in families(context, joint):
+            refusal = self._check(context, joint, family)
+            if refusal is None:
+                merged, kept = bundles(context, family)
+                done += merged
+                for branch, reason in kept:
+                    note(context, joint, [branch], reason=reason)
+            elif _is_asked_about(joint, family):
+                note(context, joint, family, reason=refusal)
+        if not done:
+            return False
+        coefficients = _coefficients(joint)
+        for bundle in done:
+            note_merged(context, joint, bundle, bundle.apply(context, joint, coefficients))
+        _rewire(context, joint, done)
+        return True
+
+    def _check(self, context: Context, joint: Layer, family: Sequence[Branch]) -> Reason | None:
+        """Why none of the branches can be merged, whatever they are, if so."""
+        operation = _operation(joint)
+        if operation is None:
+            return Reason(Code.NOT_LINEAR, f"{joint} has an operation that Caffe does not have")
+        if operation != _SUM:
+            what = "multiplies" if operation == _PROD else "takes the largest of"
+            return Reason(Code.NOT_LINEAR, f"{joint} {what} its bottoms, and only a sum is linear")
+        written = joint.param(_PARAM)
+        unknown = Words.of(joint, _PARAM).names - set(written.DESCRIPTOR.fields_by_name)
+        if unknown:
+            why = f"{joint} has {', '.join(sorted(unknown))}, which may be more than a sum"
+            return Reason(Code.NOT_LINEAR, why)
+        count = len(_coefficients(joint))
+        if count != len(joint.bottoms):
+            why = f"{joint} has {count} coefficients for {len(joint.bottoms)} bottoms"
+            return Reason(Code.NOT_LINEAR, why, "give one for each bottom")
+        if joint.tops[0].name in [bottom.name for bottom in joint.bottoms]:
+            why = f"{joint} writes its top over one of its bottoms, which Caffe clears first"
+            return Reason(Code.NAME_TAKEN, why, "give its top a name of its own")
+        return obstacle(context, joint, family)
+
+
+def _coefficients(joint: Layer) -> list[float]:
+    """What an Eltwise multiplies its bottoms by."""
+    return list(joint.current(_PARAM).coeff) or [1.0] * len(joint.bottoms)
+
+
+def _is_asked_about(joint: Layer, family: Sequence[Branch]) -> bool:
+    """Whether someone may ask why these stay: not so of gates, as in x * sigmoid(conv(x))."""
+    mergeable = sum(branch.refusal is None for branch in family)
+    return mergeable > 1 or _operation(joint) == _SUM
+
+
+def _operation(joint: Layer) -> int | None:
+    """What an Eltwise does with its bottoms; None for what only a fork has."""
+    try:
+        return int(joint.param(_PARAM).operation)
+    except PrototxtError:
+        return None
+
+
+def _rewire(context: Context, joint: Layer, done: list[Bundle]) -> None:
+    """Leave one bottom for each bundle, with coefficient 1; without others the Eltwise goes."""
+    gone = {branch.index for bundle in done for branch in bundle.members}
+    survivors = {bundle.survivor.index for bundle in done}
+    coefficients = _coefficients(joint)
+    left = [i for i in range(len(joint.bottoms)) if i not in gone or i in survivors]
+    if joint.param(_PARAM).coeff:
+        new = tuple(1.0 if i in survivors else coefficients[i] for i in left)
+        joint.settings[_PARAM, "coeff"] = new
+    leave(context, joint, left)
+
+
+def leave(context: Context, joint: Layer, places: Sequence[int]) -> None:
+    """Leave a joint only the bottoms at `places`; one that has a single one goes."""
+    joint.bottoms = [joint.bottoms[i] for i in places]
+    # It has one for each bottom, and matters in training only.
+    joint.cleared.add("propagate_down")
+    if len(places) == 1:
+        context.net.remove_into_producer(joint)
+
+
+def forget_kept(context: Context, kind: str) -> None:
+    """Forget what was said of branches that stayed, since they are looked at again."""
+    plan = context.plan
+    plan.branches[:] = [found for found in plan.branches if found.into or found.type != kind]
+
+
+def note_merged(context: Context, joint: Layer, bundle: Bundle, gains_bias: bool) -> None:
+    """Note what became of the branches of a bundle, and of the affine layers among them."""
+    into = bundle.survivor.name
+    gains = (into,) if gains_bias else ()
+    affine = [layer for b in bundle.members if b.run is not None for layer in b.run.layers]
+    for layer in dict.fromkeys(affine):
+        outcome = Outcome(layer.name, layer.type, layer.line, Fate.FOLDED, (into,), (), gains)
+        context.plan.outcomes.append(outcome)
+    note(context, joint, bundle.members, into, bundle.windows.kernel, gains_bias)
+
+
+def note(
+    context: Context,
+    joint: Layer,
+    branches: Sequence[Branch],
+    into: str = "",
+    kernel: tuple[int, ...] = (),
+    gains_bias: bool = False,
+    reason: Reason | None = None,
+) -> None:
+    """Note that branches were merged into a convolution, or why they stay."""
+    names = tuple(branch.name for branch in sorted(branches, key=lambda branch: branch.index))
+    source = branches[0].source.name
+    context.plan.branches.append(
+        Branches(
+            joint.name, joint.type, joint.line, source, names, into, kernel, gains_bias, reason
+        )
+    )

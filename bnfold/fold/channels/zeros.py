@@ -1,0 +1,135 @@
+"""Which outputs of a layer have a filter of zeros, as it will be written.
+
+Nearly all filters have a value that is not zero among their first few, so that is where to look
+first. A filter whose first values are all zero, or so small that a factor could make them zero in
+the type they are stored in, is looked at in full. For the 100 MB of a ResNet-50 that takes 25 ms,
+next to some 300 for the merge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnfold.caffemodel import Blob, BlobSource
+from bnfold.fold.affine import Vector
+from bnfold.fold.channels.current import (
+    PIECE,
+    blobs_of,
+    groups_of,
+    host_kind,
+    is_readable,
+    outputs_of,
+    rows_of,
+    size_of,
+)
+from bnfold.fold.channels.ties import Mask
+from bnfold.fold.rewrite import Context
+from bnfold.fold.weights import Scaled
+from bnfold.graph import Layer
+
+_PROBE = 16
+"""Values of each filter to look at first."""
+_READ = 1 << 14
+"""Values to read at a time. Reading what is not looked at is faster than a call for each filter;
+malloc gives pieces of this size out again, where it would have larger ones mapped anew."""
+
+
+def zero_outputs(context: Context, layer: Layer) -> Mask | None:
+    """Which outputs of a layer do not depend on its input, shape (num_output,), if any.
+
+    None stands for a weight that cannot be read, or is not of the size that the text says.
+
+    Args:
+        context: the network.
+        layer: a Convolution, Deconvolution or InnerProduct with weights.
+    """
+    kind = host_kind(context, layer)
+    assert kind is not None
+    outputs = outputs_of(context, layer)
+    weight = blobs_of(layer)[0]
+    if not outputs or not size_of(weight) or size_of(weight) % outputs:
+        return None
+    if not all(map(is_readable, blobs_of(layer))):
+        return None
+    if kind == "Convolution" or (
+        kind == "InnerProduct" and not layer.param("inner_product_param").transpose
+    ):
+        return _zero_rows(weight, outputs)
+    if kind == "InnerProduct":
+        alive = np.zeros(outputs, np.bool_)
+        for _, rows in rows_of(weight, outputs):
+            alive |= rows.any(0)
+        return ~alive
+    return _deconvolution(context, layer, outputs)
+
+
+def _zero_rows(weight: BlobSource, count: int) -> Mask:
+    row = size_of(weight) // count
+    stored = weight.source if isinstance(weight, Scaled) else weight
+    if not isinstance(stored, Blob):
+        return _in_full(weight, count, row)
+    smallest = _smallest(weight, count, row)
+    doubtful = _peaks(stored, count, row) <= smallest
+    if isinstance(weight, Scaled) and doubtful.any():
+        return doubtful & _in_full(weight, count, row)
+    for index in np.flatnonzero(doubtful).tolist():
+        doubtful[index] = not _any(stored, index * row, (index + 1) * row)
+    return doubtful
+
+
+def _peaks(stored: Blob, count: int, row: int) -> Vector:
+    """The largest magnitude among the first values of each row, NaN for a NaN; shape (count,)."""
+    if row > _READ:
+        found = (stored.read(row * i, row * i + _PROBE)[None] for i in range(count))
+    else:
+        each = _READ // row
+        spans = ((start, min(start + each, count)) for start in range(0, count, each))
+        found = (
+            stored.read(start * row, stop * row).reshape(-1, row)[:, :_PROBE]
+            for start, stop in spans
+        )
+    peaks = [np.abs(values).max(1) for values in found]
+    return np.concatenate(peaks).astype(np.float64)
+
+
+def _smallest(weight: BlobSource, count: int, row: int) -> Vector:
+    """For each row, what a stored value must exceed so that it is not written as zero."""
+    floor = np.ones(count)
+    if not isinstance(weight, Scaled):
+        return np.zeros(count)
+    for factors, period in weight.factors:
+        size = np.abs(factors)
+        if period % row == 0:
+            floor *= size[np.arange(count) * row // period % size.size]
+        else:
+            floor *= size.min()
+    least = float(np.finfo(weight.dtype).smallest_subnormal)
+    with np.errstate(divide="ignore"):
+        return np.asarray(2 * least / floor, np.float64)
+
+
+def _any(stored: Blob, start: int, stop: int) -> bool:
+    pieces = range(start, stop, PIECE)
+    return any(stored.read(at, min(at + PIECE, stop)).any() for at in pieces)
+
+
+def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
+    zero = np.zeros(count, np.bool_)
+    for first, rows in rows_of(weight, row):
+        zero[first : first + len(rows)] = ~rows.any(1)
+    return zero
+
+
+def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask | None:
+    """Row c of the weight has the outputs of the group that input c is in."""
+    weight, groups = blobs_of(layer)[0], groups_of(context, layer)
+    inputs, makes = weight.shape[0], outputs // groups
+    if len(weight.shape) < 3 or inputs % groups or weight.shape[1] != makes:
+        return None
+    row = size_of(weight) // inputs
+    alive = np.zeros((groups, makes), np.bool_)
+    for first, rows in rows_of(weight, row):
+        some = rows.reshape(len(rows), makes, -1).any(2)
+        group = np.arange(first, first + len(rows)) // (inputs // groups)
+        np.logical_or.at(alive, group, some)
+    return ~alive.ravel()

@@ -1,0 +1,139 @@
+"""What a pruning did, as typed data and as the documented JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bnfold.fold.channels.current import blobs_of, host_kind, outputs_of, size_of
+from bnfold.fold.channels.slim import Border, Stays
+from bnfold.fold.rewrite import Context
+from bnfold.graph import Layer, Shape, Value, layer_cost
+from bnfold.report import Counts, Report
+
+JSON_FORMAT = "bnfold.prune/1"
+"""The name and version of the JSON object; the version rises when a key changes meaning."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a layer is.
+
+    Attributes:
+        channels: how many it makes.
+        parameters: values in its blobs.
+        operations: floating-point operations of one forward pass, a multiplication with its
+            addition as two; None where shapes are not known.
+    """
+
+    channels: int
+    parameters: int
+    operations: int | None
+
+
+@dataclass(frozen=True)
+class PrunedLayer:
+    """A layer with weights, before and after.
+
+    Attributes:
+        layer, type, line: the layer, and where it stands in the prototxt.
+        removed: its channels that were taken out, as the input counts them.
+        before, after: its size.
+    """
+
+    layer: str
+    type: str
+    line: int
+    removed: tuple[int, ...]
+    before: Size
+    after: Size
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What was taken out, and what was written.
+
+    Attributes:
+        model, weights: the inputs.
+        output_model, output_weights: the outputs; None where nothing was written.
+        layers: each Convolution, Deconvolution and InnerProduct, in file order.
+        absorbed: for each layer that read constants, the layer whose mean or bias took them.
+        borders: where the result is not exact, and by how much at most.
+        stays: channels with a gamma that could not go, and why.
+        highest: the largest |gamma| that was removed; None if nothing was.
+        warnings: what is legal but suspicious.
+        before, after: the size of the network; after folding, where that was asked for.
+        merged: what folding did, where that was asked for.
+    """
+
+    model: Path
+    weights: Path
+    output_model: Path | None
+    output_weights: Path | None
+    layers: tuple[PrunedLayer, ...]
+    absorbed: Mapping[str, str]
+    borders: tuple[Border, ...]
+    stays: tuple[Stays, ...]
+    highest: float | None
+    warnings: tuple[str, ...]
+    before: Counts
+    after: Counts
+    merged: Report | None = None
+
+    @property
+    def removed(self) -> int:
+        """How many channels were taken out."""
+        return sum(len(layer.removed) for layer in self.layers)
+
+    @property
+    def channels(self) -> int:
+        """How many channels there were."""
+        return sum(layer.before.channels for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the JSON object that README.md documents."""
+        return {
+            "format": JSON_FORMAT,
+            "model": str(self.model),
+            "weights": str(self.weights),
+            "output_model": _text(self.output_model),
+            "output_weights": _text(self.output_weights),
+            "layers": [asdict(layer) | {"removed": list(layer.removed)} for layer in self.layers],
+            "absorbed": dict(self.absorbed),
+            "borders": [asdict(border) for border in self.borders],
+            "stays": [_stays(stays) for stays in self.stays],
+            "highest_gamma": self.highest,
+            "warnings": list(self.warnings),
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+            "merged": None if self.merged is None else self.merged.to_json(),
+        }
+
+
+def sizes(context: Context, shapes: Mapping[Value, Shape | None]) -> dict[Layer, Size]:
+    """The size of each layer with weights, as it is after the rewrites so far."""
+    found = {}
+    for layer in context.net.layers:
+        if host_kind(context, layer) is None:
+            continue
+        cost = layer_cost(layer, shapes, context.treat_as)
+        parameters = sum(map(size_of, blobs_of(layer)))
+        operations = None if cost is None else cost.operations
+        found[layer] = Size(outputs_of(context, layer), parameters, operations)
+    return found
+
+
+def _stays(stays: Stays) -> dict[str, Any]:
+    return {
+        "layer": stays.layer,
+        "line": stays.line,
+        "channels": stays.count,
+        "code": stays.reason.code.value,
+        "reason": stays.reason.text,
+    }
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

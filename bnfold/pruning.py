@@ -1,0 +1,222 @@
+"""A pruning from reading to writing, in steps that the library and the command line share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bnfold.caffemodel import LayerEdit, Weights, open_weights
+from bnfold.errors import BnfoldError
+from bnfold.fold import Options, Plan, edit_document, weight_edits
+from bnfold.fold.channels.slim import Slimming, slim
+from bnfold.fold.driver import context_of
+from bnfold.graph import infer_shapes
+from bnfold.jobs import MergeJob, PathLike, folded_name, read_net
+from bnfold.outputs import Outputs
+from bnfold.prune_report import PrunedLayer, PruneReport, sizes
+from bnfold.report import Counts
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned network, before anything is written.
+
+    Attributes:
+        stored: the weights file, open.
+        text: the new prototxt.
+        edits: what changes in the weights file, by layer name.
+        report: what was taken out; without outputs.
+    """
+
+    stored: Weights
+    text: bytes
+    edits: dict[str, LayerEdit]
+    report: PruneReport
+
+
+@dataclass(frozen=True)
+class PruneJob:
+    """Which files to prune into which, and how.
+
+    Attributes:
+        files: the inputs and outputs, and how networks are read and folded.
+        wish: what to take out.
+        merge: whether the smaller network is folded, too.
+    """
+
+    files: MergeJob
+    wish: Slimming
+    merge: bool
+
+    @classmethod
+    def of(
+        cls,
+        model: PathLike,
+        weights: PathLike,
+        output_model: PathLike | None,
+        output_weights: PathLike | None,
+        options: Options,
+        wish: Slimming,
+        merge: bool,
+    ) -> PruneJob:
+        """A job with default names, `deploy.pruned.prototxt`, for outputs that are not given."""
+        files = MergeJob.of(
+            model,
+            weights,
+            output_model or folded_name(Path(model), "pruned"),
+            output_weights or folded_name(Path(weights), "pruned"),
+            options,
+        )
+        return cls(files, wish, merge)
+
+    def write(self, outputs: Outputs) -> PruneReport:
+        """Prune and write both files into `outputs`; they take their names when it is left.
+
+        Raises:
+            BnfoldError: a channel that was asked for cannot go, or the files cannot be used.
+        """
+        with self._pruned() as pruned:
+            if self.merge:
+                return self._write_merged(outputs, pruned)
+            self.files.check_suffix(pruned.stored)
+            with outputs.open(self.files.output_weights) as descriptor:
+                pruned.stored.write(descriptor, pruned.edits)
+                size = os.fstat(descriptor).st_size
+            outputs.write(self.files.output_model, pruned.text)
+            return self._written(pruned.report, replace(pruned.report.after, weights_bytes=size))
+
+    def rehearse(self) -> PruneReport:
+        """Compute every output value of the pruning and write none."""
+        with self._pruned() as pruned:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            try:
+                pruned.stored.write(descriptor, pruned.edits)
+            finally:
+                os.close(descriptor)
+            return pruned.report
+
+    def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:
+        """Fold what was pruned, by way of a hidden folder beside the outputs."""
+        beside = self.files.output_weights.parent
+        with tempfile.TemporaryDirectory(prefix=".bnfold-", dir=beside) as name:
+            model = Path(name) / self.files.model.name
+            weights = Path(name) / self.files.weights.name
+            model.write_bytes(pruned.text)
+            with weights.open("wb") as file:
+                pruned.stored.write(file, pruned.edits)
+            job = replace(self.files, model=model, weights=weights)
+            report = job.write(outputs)
+        report = replace(report, model=self.files.model, weights=self.files.weights)
+        return replace(self._written(pruned.report, report.after), merged=report)
+
+    def _written(self, report: PruneReport, after: Counts) -> PruneReport:
+        return replace(
+            report,
+            output_model=self.files.output_model,
+            output_weights=self.files.output_weights,
+            after=after,
+        )
+
+    @contextlib.contextmanager
+    def _pruned(self) -> Iterator[Pruned]:
+        options, plan = self.files.options, Plan()
+        with open_weights(self.files.weights) as stored:
+            net = read_net(self.files.model, options, stored)
+            shapes = infer_shapes(net, options.treat_as)
+            size = self.files.weights.stat().st_size
+            before = Counts.of(net, options, shapes, {}, size)
+            context = context_of(net, plan, options, shapes)
+            old = sizes(context, shapes)
+            slimmed = slim(context, self.wish)
+            shapes = infer_shapes(net, options.treat_as)
+            new = sizes(context, shapes)
+            edits = weight_edits(net)
+            layers = [
+                PrunedLayer(
+                    layer.name,
+                    layer.type,
+                    layer.line,
+                    slimmed.removed.get(layer, ()),
+                    old[layer],
+                    new[layer],
+                )
+                for layer in old
+            ]
+            report = PruneReport(
+                self.files.model,
+                self.files.weights,
+                None,
+                None,
+                tuple(layers),
+                slimmed.absorbed,
+                tuple(slimmed.borders),
+                tuple(slimmed.stays),
+                slimmed.highest,
+                tuple(plan.warnings),
+                before,
+                Counts.of(net, options, shapes, edits, None),
+            )
+            yield Pruned(stored, edit_document(net).to_bytes(), edits, report)
+
+
+_LINE = re.compile(
+    r"""["']?(?P<layer>[^"'#]+?)["']?\s*[:=]\s*\[?(?P<channels>[\d\s,-]*)\]?""",
+)
+
+
+def read_channels(path: Path) -> dict[str, list[int]]:
+    """Read which channels to remove, from a file.
+
+    A file is a JSON object, {"conv1": [0, 3, 5]}, or text of a line for each layer, which may be
+    written as in TOML:
+
+        conv1: 0, 3, 5-7
+        "conv2/3x3" = [1, 2]    # a comment
+
+    Raises:
+        BnfoldError: the file is neither; the message names the line.
+        OSError: it cannot be read.
+    """
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    if text.lstrip().startswith("{"):
+        return _from_json(path, text)
+    found: dict[str, list[int]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.split("#")[0].strip()
+        if not line:
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None or match["layer"] in found:
+            what = "a second line for that layer" if match else "not of the form `layer: 0, 3, 5-7`"
+            raise BnfoldError(f"{path}:{number}: {what}")
+        found[match["layer"]] = _indices(path, number, match["channels"])
+    return found
+
+
+def _indices(path: Path, line: int, text: str) -> list[int]:
+    found: list[int] = []
+    for part in text.replace(",", " ").split():
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise BnfoldError(f"{path}:{line}: '{part}' is no channel, and no range as 5-7")
+        found += range(int(first), int(last if dash else first) + 1)
+    return found
+
+
+def _from_json(path: Path, text: str) -> dict[str, list[int]]:
+    import json
+
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise BnfoldError(f"{path}: {error}") from None
+    for name, channels in found.items():
+        numbers = isinstance(channels, list) and all(type(one) is int for one in channels)
+        if not numbers:
+            raise BnfoldError(f"{path}: '{name}' must have a list of channel numbers")
+    return dict(found)

@@ -1,0 +1,83 @@
+"""Activations as functions: their values, and their extremes over intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnfold.fold.channels.activations import TYPES, activation
+from bnfold.graph import build
+from bnfold.prototxt import parse
+
+
+def layer_of(kind: str, words: str = ""):
+    text = f'input: "x" layer {{ name: "a" type: "{kind}" bottom: "x" top: "y" {words} }}'
+    (layer,) = build(parse(text)).layers
+    return layer
+
+
+X = np.array([-8.0, -3.0, -1.0, -0.25, 0.0, 0.25, 1.0, 3.0, 8.0])
+
+FORMULAS = {
+    "ReLU6": lambda x: np.minimum(np.maximum(x, 0), 6),
+    "SiLU": lambda x: x / (1 + np.exp(-x)),
+    "Swish": lambda x: x / (1 + np.exp(-x)),
+    "Swish swish_param { beta: 2 }": lambda x: x / (1 + np.exp(-2 * x)),
+    "Mish": lambda x: x * np.tanh(np.log(1 + np.exp(x))),
+    "HSwish": lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
+    "Softplus": lambda x: np.log(1 + np.exp(x)),
+    "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "Clip clip_param { min: -1 max: 2 }": lambda x: np.clip(x, -1, 2),
+    "Exp exp_param { base: 2 scale: 0.5 shift: 1 }": lambda x: 2 ** (0.5 * x + 1),
+    "SELU": lambda x: np.where(x > 0, 1.0507009873554805 * x, 1.7580993408473766 * np.expm1(x)),
+}
+
+
+@pytest.mark.parametrize("words", FORMULAS)
+def test_values(words):
+    kind, _, rest = words.partition(" ")
+    known = activation(layer_of(kind, rest), kind)
+    assert known is not None
+    assert known.function(X) == pytest.approx(FORMULAS[words](X), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", sorted(TYPES))
+@given(ends=st.tuples(st.floats(-9, 9), st.floats(-9, 9)))
+def test_extremes_are_at_the_ends_or_at_a_turn(kind, ends):
+    words = {"Log": "log_param { shift: 10 }", "Clip": "clip_param { min: -1 max: 2 }"}
+    known = activation(layer_of(kind, words.get(kind, "")), kind)
+    if known is None:
+        return
+    low, high = sorted(ends)
+    turns = [turn for turn in known.turns if low < turn < high]
+    told = known.function(np.array([low, high, *turns]))
+    between = known.function(np.linspace(low, high, 401))
+    if np.isfinite(told).all():
+        assert between.min() >= told.min() - 1e-9
+        assert between.max() <= told.max() + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("HardSigmoid", ""),
+        ("Threshold", ""),
+        ("ReLU6", "relu6_param { negative_slope: 0.1 }"),
+        ("Swish", "swish_param { alpha: 2 }"),
+        ("Clip", ""),
+    ],
+)
+def test_what_forks_read_differently_has_no_function(kind, words):
+    assert activation(layer_of(kind, words), kind) is None
+
+
+@pytest.mark.parametrize("kind", ["LeakyReLU", "RReLU"])
+def test_whatever_the_slope_zero_stays_zero(kind):
+    known = activation(layer_of(kind), kind)
+    assert known is not None
+    assert known.function(np.array([0.0, 1.0])).tolist() == [
+        0.0,
+        pytest.approx(np.nan, nan_ok=True),
+    ]

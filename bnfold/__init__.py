@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bnfold.checks.bench_report import BenchReport
     from bnfold.checks.preprocess import PreprocessOptions
     from bnfold.checks.proof import VerifiedReport, verify
+    from bnfold.checks.pruned import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.verification import Verification
     from bnfold.checks.verify import VerifyOptions
     from bnfold.errors import BnfoldError, CheckFailedError
@@ -37,6 +38,7 @@ _HOMES = {
     "inspect": "bnfold.api",
     "merge": "bnfold.api",
     "verify": "bnfold.checks.proof",
+    "AccuracyOptions": "bnfold.checks.pruned",
     "AccuracyReport": "bnfold.checks.accuracy_report",
     "Answer": "bnfold.checks.accuracy_report",
     "BenchReport": "bnfold.checks.bench_report",
@@ -49,6 +51,7 @@ _HOMES = {
     "DeadChannels": "bnfold.fold",
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
+    "MeasuredPruneReport": "bnfold.checks.pruned",
     "Metric": "bnfold.checks.accuracy_report",
     "Outcome": "bnfold.fold",
     "Phase": "bnfold.graph",
@@ -60,14 +63,11 @@ _HOMES = {
     "Verification": "bnfold.checks.verification",
     "VerifyOptions": "bnfold.checks.verify",
     "PruneReport": "bnfold.prune_report",
-    "Reason": "bnfold.fold",
-    "Report": "bnfold.report",
-    "inspect": "bnfold.api",
-    "merge": "bnfold.api",
     "prune": "bnfold.api",
 }
 
 __all__ = [
+    "AccuracyOptions",
     "AccuracyReport",
     "Answer",
     "BenchReport",
@@ -80,6 +80,7 @@ __all__ = [
     "DeadChannels",
     "EngineChange",
     "Fate",
+    "MeasuredPruneReport",
     "Metric",
     "Outcome",
     "Phase",

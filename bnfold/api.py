@@ -17,6 +17,7 @@ from bnfold.pruning import PruneJob
 from bnfold.report import Report
 
 if TYPE_CHECKING:
+    from bnfold.checks.pruned import AccuracyOptions
     from bnfold.checks.verify import VerifyOptions
 
 
@@ -163,10 +164,11 @@ def prune(
     ratio: float | None = None,
     threshold: float | None = None,
     channels: Mapping[str, Sequence[int]] | None = None,
-    multiple: int = 1,
+    multiple: int = 8,
     least: int = 1,
     exclude: Sequence[str] = (),
     merge: bool = False,
+    accuracy: AccuracyOptions | None = None,
     output_model: PathLike | None = None,
     output_weights: PathLike | None = None,
     eps: float | None = None,
@@ -190,6 +192,7 @@ def prune(
         least: layers keep at least so many.
         exclude: layers, by name or glob, whose channels stay.
         merge: fold the smaller network, too.
+        accuracy: measure both networks on images, and write nothing if too much is lost.
         output_model: where to write the new prototxt; by default beside the old one, as
             `deploy.pruned.prototxt`.
         output_weights: where to write the new caffemodel, `x.pruned.caffemodel` by default.
@@ -199,18 +202,26 @@ def prune(
 
     Returns:
         What was removed, where the result is not exact, what could not go and why, and the sizes
-        before and after.
+        before and after; with `accuracy` a MeasuredPruneReport, which also has what was measured.
 
     Raises:
+        CheckFailedError: more accuracy is lost than `accuracy.max_drop` allows.
         BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
             is one line that says where, what and what to do. Nothing has been written then.
     """
     options = Options(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {})
     wish = Slimming(ratio, threshold, channels, multiple, least, tuple(exclude))
     job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
+    if accuracy is not None and dry_run:
+        raise BnfoldError("a dry run writes no network to measure; choose one of the two")
     with one_line_errors():
         if dry_run:
             return job.rehearse()
         job.files.check_targets(force)
         with Outputs() as outputs:
-            return job.write(outputs)
+            report = job.write(outputs)
+            if accuracy is None:
+                return report
+            from bnfold.checks.pruned import measure
+
+            return measure(report, outputs, accuracy)

@@ -166,8 +166,9 @@ def _naming(target: Path) -> Iterator[None]:
 
 
 def _hidden(target: Path, ending: str) -> Path:
-    # Not the `secrets` module: it brings OpenSSL along, 7 ms in a command of 300.
-    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.{ending}")
+    # The name keeps its end, since Caffe tells HDF5 weights by it. Not the `secrets` module: it
+    # brings OpenSSL along, 7 ms in a command of 300.
+    return target.with_name(f".{os.urandom(4).hex()}.{ending}.{target.name}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -133,8 +133,8 @@ ALLOWED = {
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "runtimes": {"graph", "prototxt", "caffemodel", "errors"},
     "checks": {
-        *("runtimes", "jobs", "report", "outputs", "fold", "graph", "prototxt", "caffemodel"),
-        "errors",
+        *("runtimes", "jobs", "report", "prune_report", "outputs", "fold", "graph", "prototxt"),
+        *("caffemodel", "errors"),
     },
     "prune_report": {"report", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "pruning": {

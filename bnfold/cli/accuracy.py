@@ -147,7 +147,7 @@ def accuracy(
                 preprocess=preprocess,
                 top=_numbers(top),
                 batch=BATCH if batch is None else batch,
-                progress=None if quiet else _bar(stack),
+                progress=None if quiet else progress_bar(stack),
                 **options,
             )
         if json_file is not None:
@@ -170,7 +170,7 @@ def _numbers(text: str | None) -> list[int] | None:
         raise click.UsageError(f"--top {text}: give numbers, as 1,5") from None
 
 
-def _bar(stack: ExitStack) -> Callable[[int, int], None] | None:
+def progress_bar(stack: ExitStack) -> Callable[[int, int], None] | None:
     """A bar on standard error, with rate and time left, if that is a terminal."""
     if not sys.stderr.isatty():
         return None
@@ -221,8 +221,6 @@ def _warnings(report: AccuracyReport) -> list[str]:
 
 
 def _lines(report: AccuracyReport) -> list[str]:
-    from bnfold.checks.accuracy_report import percent
-
     lines = [f"engine {report.engine}", f"images {report.images} of {report.source}"]
     if report.bad:
         lines[-1] += f", {len(report.bad)} unreadable ones passed over"
@@ -233,6 +231,23 @@ def _lines(report: AccuracyReport) -> list[str]:
         )
     if len(report.changed) > _SHOWN:
         lines.append(f"changed: {len(report.changed) - _SHOWN} more, all of them in the --json")
+    lines += metric_lines(report)
+    same = report.images - len(report.changed)
+    where = f" ({report.largest_at})" if report.largest_at else ""
+    lines.append(
+        f"same answer on {same} of {report.images} images; largest difference of a score "
+        f"{report.largest_difference:.3g}{where}"
+    )
+    share = report.engine_seconds / report.seconds if report.seconds else 1.0
+    lines.append(f"{report.seconds:.1f} s, {100 * share:.0f} % of them in the engine")
+    return lines
+
+
+def metric_lines(report: AccuracyReport) -> list[str]:
+    """A line for each kind of accuracy, before and after."""
+    from bnfold.checks.accuracy_report import percent
+
+    lines = []
     for metric in report.metrics:
         right = ""
         if metric.right_before is not None:
@@ -242,14 +257,6 @@ def _lines(report: AccuracyReport) -> list[str]:
         lines.append(
             f"{metric.name} {percent(metric.before)} -> {percent(metric.after)}{right}, {move}"
         )
-    same = report.images - len(report.changed)
-    where = f" ({report.largest_at})" if report.largest_at else ""
-    lines.append(
-        f"same answer on {same} of {report.images} images; largest difference of a score "
-        f"{report.largest_difference:.3g}{where}"
-    )
-    share = report.engine_seconds / report.seconds if report.seconds else 1.0
-    lines.append(f"{report.seconds:.1f} s, {100 * share:.0f} % of them in the engine")
     return lines
 
 

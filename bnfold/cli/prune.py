@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnfold.cli.options import FILE, model_option, report_options
+from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+from bnfold.cli.preprocess_options import preprocess_options
+
+if TYPE_CHECKING:
+    from bnfold.outputs import Outputs
+    from bnfold.prune_report import PruneReport
 
 
 @click.command(
@@ -36,10 +43,10 @@ from bnfold.cli.options import FILE, model_option, report_options
     "--round",
     "multiple",
     type=int,
-    default=1,
+    default=8,
     show_default=True,
     metavar="N",
-    help="Let layers keep a multiple of N channels, or all.",
+    help="Let layers keep a multiple of N channels, or all; 1 for any number.",
 )
 @click.option(
     "--min-channels",
@@ -69,6 +76,40 @@ from bnfold.cli.options import FILE, model_option, report_options
     metavar="P",
     help="Where to write the caffemodel  [default: x.pruned.caffemodel beside the input]",
 )
+@click.option(
+    "--images",
+    type=FILE,
+    metavar="LIST|DIR|LMDB",
+    help="Measure the accuracy of both networks on these, as `bnfold accuracy` does.",
+)
+@click.option(
+    "--root", type=FILE, metavar="DIR", help="Where a list's paths start  [default: its folder]"
+)
+@click.option(
+    "--max-drop",
+    metavar="POINTS",
+    help="Write nothing if more points (hundredths) of accuracy are lost than this.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N images.")
+@click.option(
+    "--output-blob",
+    metavar="NAME",
+    help="The blob with the scores  [default: the only output that looks like it]",
+)
+@click.option(
+    "--annotations",
+    type=FILE,
+    metavar="DIR|JSON",
+    help="For a detection network: a folder of VOC's XML files, or COCO's JSON.",
+)
+@click.option(
+    "--labelmap",
+    type=FILE,
+    metavar="P",
+    help="For a detection network: its label names, as SSD's prototxt or one a line.",
+)
+@preprocess_options
+@runtime_options
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
 @report_options
 def prune(
@@ -87,6 +128,9 @@ def prune(
     force: bool,
     json_target: str | None,
     quiet: bool,
+    images: Path | None,
+    max_drop: str | None,
+    **checks: Any,
 ) -> None:
     """Remove channels that barely matter, and write the smaller network.
 
@@ -99,12 +143,19 @@ def prune(
     \b
     Examples:
       bnfold prune --model deploy.prototxt --weights x.caffemodel --ratio 0.3
-      bnfold prune --model deploy.prototxt --weights x.caffemodel --threshold 0.01 --round 8 --merge
+      bnfold prune --model deploy.prototxt --weights x.caffemodel --threshold 0.01 --merge
+      bnfold prune --model deploy.prototxt --weights x.caffemodel --ratio 0.1 \\
+          --images val.txt --mean-value 104,117,123 --max-drop 0.5
       bnfold prune --model deploy.prototxt --weights x.caffemodel --channels list.txt --json -
     """
     if sum(given is not None for given in (ratio, threshold, channels)) != 1:
         raise click.UsageError("give one of --ratio, --threshold and --channels")
-    from bnfold.cli.prune_printing import json_bytes, show
+    if max_drop is not None and images is None:
+        raise click.UsageError("--max-drop is measured on --images; give both")
+    if images is not None and dry_run:
+        raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
+    from bnfold.cli.printing import json_bytes
+    from bnfold.cli.prune_printing import show
     from bnfold.fold import Options
     from bnfold.fold.channels.slim import Slimming
     from bnfold.jobs import one_line_errors
@@ -123,6 +174,24 @@ def prune(
         else:
             job.files.check_targets(force, extra)
             report = job.write(outputs)
+            if images is not None:
+                report = _measured(report, outputs, quiet, images, max_drop, checks)
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))
     show(report, to_json=json_target == "-", quiet=quiet)
+
+
+def _measured(
+    report: PruneReport,
+    outputs: Outputs,
+    quiet: bool,
+    images: Path,
+    max_drop: str | None,
+    checks: dict[str, Any],
+) -> PruneReport:
+    from bnfold.checks.pruned import AccuracyOptions, measure
+    from bnfold.cli.accuracy import progress_bar
+
+    options = AccuracyOptions(images, max_drop=max_drop, **checks)
+    with ExitStack() as stack:
+        return measure(report, outputs, options, None if quiet else progress_bar(stack))

@@ -6,15 +6,9 @@ import sys
 
 import click
 
-from bnfold.cli.printing import plural, size_words
+from bnfold.cli.accuracy import metric_lines
+from bnfold.cli.printing import json_bytes, plural, size_words
 from bnfold.prune_report import PrunedLayer, PruneReport
-
-
-def json_bytes(report: PruneReport) -> bytes:
-    """The JSON document of a report."""
-    import json
-
-    return (json.dumps(report.to_json(), indent=2) + "\n").encode()
 
 
 def show(report: PruneReport, *, to_json: bool, quiet: bool) -> None:
@@ -86,6 +80,9 @@ def _summary(report: PruneReport) -> list[str]:
         lines.append(line)
     if report.merged is not None:
         lines.append(f"folded: layers {before.layers} -> {after.layers}")
+    measured = getattr(report, "accuracy", None)
+    if measured is not None:
+        lines += metric_lines(measured)
     if report.output_model is not None:
         lines.append(f"wrote {report.output_model} and {report.output_weights}")
     return lines

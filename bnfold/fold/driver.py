@@ -40,7 +40,7 @@ from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.fold.runs import Run
 from bnfold.fold.shared import AbsorbShared
 from bnfold.fold.stored import same_values
-from bnfold.graph import Layer, Memory, Net, Phase, Value
+from bnfold.graph import Layer, Memory, Net, Phase, Value, infer_shapes
 from bnfold.graph.axes import Shape
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -120,9 +120,30 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
             EngineCaffe().run(context)
         if options.dead_channels:
             RemoveDead().run(context)
+    plan.altered |= _partly_merged(net, plan) | _resized(net, plan, options, shapes)
     plan.outcomes.sort(key=lambda outcome: outcome.line)
     plan.branches.sort(key=lambda branches: branches.line)
     return plan
+
+
+def _partly_merged(net: Net, plan: Plan) -> set[str]:
+    """Convolutions that hold several branches, and whose sum or Concat still stands."""
+    standing = {layer.name for layer in net.layers}
+    return {found.into for found in plan.branches if found.into and found.layer in standing}
+
+
+def _resized(
+    net: Net, plan: Plan, options: Options, shapes: Mapping[Value, Shape | None]
+) -> set[str]:
+    """Layers that lost channels of their tops, or may have, where shapes cannot be told."""
+    if all(dead.reason is not None for dead in plan.dead):
+        return set()
+    new = infer_shapes(net, options.treat_as)
+    return {
+        layer.name
+        for layer in net.layers
+        if any(new.get(top) is None or new.get(top) != shapes.get(top) for top in layer.tops)
+    }
 
 
 def context_of(

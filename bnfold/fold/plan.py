@@ -164,7 +164,7 @@ class Plan:
         engines: the convolutions whose engine is set.
         warnings: sentences about what is legal but suspicious.
         altered: the names of layers that stay, and whose tops hold other values than before:
-            an affine passed them, and what it does is done before them, or only behind them.
+            an affine passed them, some of several branches went into them, or they lost channels.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)

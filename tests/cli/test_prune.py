@@ -90,7 +90,7 @@ def test_a_dry_run_writes_nothing(prune, tmp_path):
 
 
 def test_excluded_layers_stay(prune):
-    ran = prune("--threshold", "100", "--exclude", "c1", "--json", "-")
+    ran = prune("--threshold", "100", "--round", "1", "--exclude", "c1", "--json", "-")
     layers = {one["layer"]: len(one["removed"]) for one in json.loads(ran.out)["layers"]}
     assert layers == {"c1": 0, "c2": 7, "head": 0}
 
@@ -137,3 +137,47 @@ class TestRefusals:
     def test_outputs_that_exist(self, refuse, tmp_path):
         (tmp_path / "net.pruned.prototxt").write_text("mine")
         refuse("--ratio", "0.1", says="exists; use --force")
+
+
+class TestAccuracy:
+    """The accuracy of the smaller network, measured before it takes its name."""
+
+    @pytest.fixture
+    def on_digits(self, run, digits, tmp_path, opencv):
+        folder = digits[0].parent
+        outputs = tmp_path / "small.prototxt", tmp_path / "small.caffemodel"
+        return lambda *more: run(
+            *("prune", "--model", digits[0], "--weights", digits[1], "--ratio", "0.1"),
+            *("--output-model", outputs[0], "--output-weights", outputs[1]),
+            *("--images", folder / "val.txt", "--preprocess", folder / "preprocess.toml"),
+            *("--runtime", "opencv", *more),
+        )
+
+    def test_is_reported_and_not_gated_unless_asked(self, on_digits, tmp_path):
+        ran = on_digits("--round", "1")
+        assert ran.code == 0, ran.err
+        right = re.search(r"top-1 98.61 % -> [\d.]+ % \(355 -> (\d+) of 360\), .* lost", ran.out)
+        assert right is not None
+        assert 36 < int(right[1]) < 355
+        assert {path.name for path in tmp_path.iterdir()} == {"small.prototxt", "small.caffemodel"}
+
+    @pytest.mark.parametrize("folded", [(), ("--merge",)])
+    def test_a_drop_beyond_the_bound_writes_nothing(self, on_digits, tmp_path, folded):
+        ran = on_digits("--round", "1", "--max-drop", "1", "--json", tmp_path / "r.json", *folded)
+        assert ran.code == 1
+        assert ran.err.count("\n") == 1
+        assert "top-1 dropped by" in ran.err
+        assert "nothing was written" in ran.err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_is_in_the_json(self, on_digits):
+        report = json.loads(on_digits("--max-drop", "100", "--json", "-").out)
+        metric = report["accuracy"]["metrics"][0]
+        assert (metric["name"], metric["right_before"]) == ("top-1", 355)
+        assert report["accuracy"]["folded_model"] == report["output_model"]
+
+    @pytest.mark.parametrize("more", [("--max-drop", "1"), ("--dry-run", "--images", "val.txt")])
+    def test_options_that_do_not_go_together(self, prune, more):
+        ran = prune("--ratio", "0.1", *more)
+        assert ran.code == 2
+        assert ran.err.count("\n") == 1

@@ -328,6 +328,7 @@ class TestChoice:
         folder = tmp_path / "again"
         folder.mkdir()
         paths = folder / "a.prototxt", folder / "a.caffemodel"
-        bnfold.prune(*done.after, threshold=0.45, output_model=paths[0], output_weights=paths[1])
+        outputs = {"output_model": paths[0], "output_weights": paths[1]}
+        bnfold.prune(*done.after, threshold=0.45, multiple=1, **outputs)
         for one, other in zip(done.after, paths, strict=True):
             assert one.read_bytes() == other.read_bytes()

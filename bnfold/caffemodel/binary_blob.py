@@ -15,6 +15,8 @@ from .file import WeightsFile
 from .wire import BYTES, FIXED32, FIXED64, VARINT, Field, WireError, read_varint, signed, walk
 
 _DIM_BYTES = 10 * MAX_AXES
+# What is mapped at once to look at rows: it counts as resident for that moment.
+_WINDOW = 1 << 24
 _READ_BYTES = 1 << 20
 _DAMAGED = "the file is damaged: fetch or export it again"
 
@@ -102,6 +104,20 @@ class BinaryBlob(Blob):
             done += count
             where += 1
         return out
+
+    def row_heads(self, row: int, width: int) -> Array:
+        """Return the first values of each row: see Blob.row_heads."""
+        self.check()
+        if len(self._pieces) != 1 or self._pieces[0].head:
+            return super().row_heads(row, width)
+        start, width = self._pieces[0].start, min(width, row)
+        heads: Array = np.empty((self.size // row, width), self.dtype)
+        size = row * self.dtype.itemsize
+        each = max(1, _WINDOW // size)
+        for first in range(0, len(heads), each):
+            part = heads[first : first + each]
+            self._file.heads(start + first * size, size, part)
+        return heads
 
     def _problem(self, what: str, do: str = "") -> CaffemodelError:
         return problem(

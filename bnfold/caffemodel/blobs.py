@@ -97,5 +97,14 @@ class Blob(ABC):
         for start in range(0, self.size, max_items):
             yield self.read(start, min(start + max_items, self.size))
 
+    def row_heads(self, row: int, width: int) -> Array:
+        """Return the first `width` values of each `row` values, shape (size // row, width).
+
+        For a quick look at all rows of a large blob. Raises CaffemodelError as `check` does.
+        """
+        width = min(width, row)
+        heads = [self.read(start, start + width) for start in range(0, self.size, row)]
+        return np.array(heads, self.dtype).reshape(-1, width)
+
     def __repr__(self) -> str:
         return f"<Blob {self.index} of {self.layer!r}: {self.dtype} {self.shape}>"

@@ -2,8 +2,7 @@
 
 Nearly all filters have a value that is not zero among their first few, so that is where to look
 first. A filter whose first values are all zero, or so small that a factor could make them zero in
-the type they are stored in, is looked at in full. For the 100 MB of a ResNet-50 that takes 25 ms,
-next to some 300 for the merge.
+the type they are stored in, is looked at in full.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ from bnfold.graph import Layer
 
 _PROBE = 16
 """Values of each filter to look at first."""
-_READ = 1 << 14
-"""Values to read at a time. Reading what is not looked at is faster than a call for each filter;
-malloc gives pieces of this size out again, where it would have larger ones mapped anew."""
 
 
 def zero_outputs(context: Context, layer: Layer) -> Mask | None:
@@ -69,7 +65,7 @@ def _zero_rows(weight: BlobSource, count: int) -> Mask:
     if not isinstance(stored, Blob):
         return _in_full(weight, count, row)
     smallest = _smallest(weight, count, row)
-    doubtful = _peaks(stored, count, row) <= smallest
+    doubtful = _peaks(stored, row) <= smallest
     if isinstance(weight, Scaled) and doubtful.any():
         return doubtful & _in_full(weight, count, row)
     for index in np.flatnonzero(doubtful).tolist():
@@ -77,19 +73,10 @@ def _zero_rows(weight: BlobSource, count: int) -> Mask:
     return doubtful
 
 
-def _peaks(stored: Blob, count: int, row: int) -> Vector:
-    """The largest magnitude among the first values of each row, NaN for a NaN; shape (count,)."""
-    if row > _READ:
-        found = (stored.read(row * i, row * i + _PROBE)[None] for i in range(count))
-    else:
-        each = _READ // row
-        spans = ((start, min(start + each, count)) for start in range(0, count, each))
-        found = (
-            stored.read(start * row, stop * row).reshape(-1, row)[:, :_PROBE]
-            for start, stop in spans
-        )
-    peaks = [np.abs(values).max(1) for values in found]
-    return np.concatenate(peaks).astype(np.float64)
+def _peaks(stored: Blob, row: int) -> Vector:
+    """The largest magnitude among the first values of each row, NaN for a NaN; shape (rows,)."""
+    peaks: Vector = np.abs(stored.row_heads(row, _PROBE)).max(1).astype(np.float64)
+    return peaks
 
 
 def _smallest(weight: BlobSource, count: int, row: int) -> Vector:

@@ -6,6 +6,7 @@ and `--help` answer at once; numpy and protobuf come with the library, inside th
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
@@ -69,7 +70,15 @@ def main() -> NoReturn:
         # What the caller chose to ignore (`nohup bnfold ...`) stays ignored.
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminated)
-    sys.exit(_run())
+    _leave(_run())
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: taking Python and numpy apart takes 40 ms of 350, for nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _run() -> int:

@@ -1,7 +1,8 @@
 """The `bnfold` command and the way it ends: one line for an error, and an exit code.
 
-Modules of this room import click and nothing else of weight at the top, so that `--version`
-and `--help` answer at once; numpy and protobuf come with the library, inside the commands.
+A command is imported when it is asked for, and imports click and nothing else of weight at the
+top, so that `--version` and `--help` answer at once; numpy and protobuf come with the library,
+inside the commands.
 """
 
 from __future__ import annotations
@@ -17,20 +18,35 @@ from typing import Any, NoReturn
 import click
 
 from bnfold import __version__
-from bnfold.cli.accuracy import accuracy
-from bnfold.cli.bench import bench
-from bnfold.cli.inspect import inspect
-from bnfold.cli.merge import merge
-from bnfold.cli.prune import prune
-from bnfold.cli.runtimes import runtimes
-from bnfold.cli.verify import verify
 from bnfold.errors import BnfoldError, CheckFailedError
 
 CHECK_FAILED = 1
 BAD_INPUT = 2
 
 
+COMMANDS = ("merge", "inspect", "verify", "accuracy", "bench", "prune", "runtimes")
+"""The commands, in the order of their help; each is in the module of its name."""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = getattr(import_module(f"bnfold.cli.{cmd_name}"), cmd_name)
+        return command
+
+
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 a check that was asked for failed, 2 bad input or usage.",
@@ -49,15 +65,6 @@ def cli(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-cli.add_command(merge)
-cli.add_command(inspect)
-cli.add_command(verify)
-cli.add_command(runtimes)
-cli.add_command(accuracy)
-cli.add_command(bench)
-cli.add_command(prune)
 
 
 def main() -> NoReturn:

@@ -18,7 +18,7 @@ from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Vector
 
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 """Values that are computed at a time: in float64 they still fit into a core's cache."""
 
 

@@ -20,24 +20,21 @@ new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.constants import propagate
 from bnfold.fold.channels.current import affine_of, blobs_of, host_kind, values_of
-from bnfold.fold.channels.cut import cut
-from bnfold.fold.channels.flow import Flow, Role, trace
-from bnfold.fold.channels.refusals import chosen, refusals
-from bnfold.fold.channels.ties import Channels, Mask
 from bnfold.fold.channels.zeros import zero_outputs
 from bnfold.fold.dialects import AFFINE_TYPES, Reading
-from bnfold.fold.plan import Code, DeadChannels, Reason
+from bnfold.fold.plan import DeadChannels
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
 from bnfold.graph.shapes import kind_of
+
+if TYPE_CHECKING:
+    from bnfold.fold.channels.removal import Gone
 
 
 class RemoveDead:
@@ -47,9 +44,13 @@ class RemoveDead:
         """Apply the rewrite to the whole network, until it finds nothing new."""
         if not context.has_weights:
             return False
-        gone: dict[Layer, _Gone] = {}
-        while _round(context, gone):
-            pass
+        gone: dict[Layer, Gone] = {}
+        while starts := _starts(context):
+            # Nearly no network gets here, and the analysis takes 6 ms to import.
+            from bnfold.fold.channels.removal import take_out
+
+            if not take_out(context, starts, gone):
+                break
         context.plan.dead += [
             DeadChannels(
                 layer.name, layer.type, layer.line, one.channels, one.left.size, tuple(one.into)
@@ -58,63 +59,6 @@ class RemoveDead:
         ]
         context.plan.dead.sort(key=lambda dead: (dead.line, dead.reason is not None))
         return bool(gone)
-
-
-@dataclass
-class _Gone:
-    """What has gone from a layer so far.
-
-    Attributes:
-        left: which of its channels, as the input counts them, are left.
-        into: the layers whose bias took what they gave.
-    """
-
-    left: Mask
-    into: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        return tuple(np.flatnonzero(~self.left).tolist())
-
-
-def _round(context: Context, gone: dict[Layer, _Gone]) -> bool:
-    """Take out what can go as the network is now; if nothing can, note what is constant and why."""
-    starts = _starts(context)
-    if not starts:
-        return False
-    flow = trace(context)
-    starts = {layer: values for layer, values in starts.items() if _on_channels(flow, layer)}
-    flow.match(_priority(flow, starts))
-    constants = propagate(context, flow, starts)
-    reads = refusals(context, flow, constants, exact=True)
-    reasons = flow.ties.reasons([*chosen(flow, context.choice), *reads])
-    removed = _removable(flow, starts, reasons)
-    if not removed.any():
-        _note_what_stays(context, flow, starts, reasons, gone)
-        return False
-    readers = cut(context, flow, constants, removed)
-    for layer, own in flow.own.items():
-        if removed[own].any():
-            one = gone.setdefault(layer, _Gone(np.ones(own.size, np.bool_)))
-            one.left[np.flatnonzero(one.left)[removed[own]]] = False
-            here = own[removed[own]]
-            one.into.update((r.name, None) for r in readers if _any_of(flow.read(r), here))
-    return True
-
-
-def _on_channels(flow: Flow, layer: Layer) -> bool:
-    """Whether a layer's numbers are those of its channels: an InnerProduct's may be of an axis."""
-    return flow.roles[layer] in (Role.MIX, Role.DEPTHWISE, Role.OWN_NUMBERS)
-
-
-def _priority(flow: Flow, starts: Mapping[Layer, Vector]) -> Vector:
-    """0 for channels that are constant, 1 for others: groups lose what is constant first."""
-    priority = np.ones(flow.ties.count)
-    for layer, values in starts.items():
-        lanes = flow.lanes[layer.tops[0]]
-        if lanes is not None:
-            priority[lanes[np.isfinite(values)]] = 0
-    return priority
 
 
 def _starts(context: Context) -> dict[Layer, Vector]:
@@ -143,56 +87,3 @@ def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
         return None
     _, *bias = blobs_of(layer)
     return np.where(zero, values_of(bias[0]) if bias else 0.0, np.nan)
-
-
-def _removable(flow: Flow, starts: Mapping[Layer, Vector], reasons: dict[int, Reason]) -> Mask:
-    """The channels of all sets that hold a constant and that nothing keeps; notes what must stay.
-
-    A layer's first channel stays where all of them could go.
-    """
-    roots: set[int] = set()
-    for layer, values in starts.items():
-        lanes = flow.lanes[layer.tops[0]]
-        if lanes is not None:
-            roots.update(flow.ties.roots(lanes[np.isfinite(values)]).tolist())
-    roots -= reasons.keys()
-    removed = flow.ties.members(roots)
-    while True:
-        emptied = [own for own in flow.own.values() if removed[own].all()]
-        if not emptied:
-            return removed
-        for own in emptied:
-            (root,) = flow.ties.roots(own[:1]).tolist()
-            reasons[root] = Reason(Code.LAST_CHANNEL, "a layer keeps at least one channel")
-            roots.discard(root)
-        removed = flow.ties.members(roots)
-
-
-def _note_what_stays(
-    context: Context,
-    flow: Flow,
-    starts: Mapping[Layer, Vector],
-    reasons: Mapping[int, Reason],
-    gone: Mapping[Layer, _Gone],
-) -> None:
-    """Record which constants stay and why, by the layer that makes them constant."""
-    for layer, values in starts.items():
-        lanes = flow.lanes[layer.tops[0]]
-        if lanes is None:
-            continue
-        left = gone[layer].left if layer in gone else np.ones(values.size, np.bool_)
-        named = np.flatnonzero(left).tolist()
-        by_reason: dict[Reason, list[int]] = {}
-        roots = flow.ties.roots(lanes).tolist()
-        for index in np.flatnonzero(np.isfinite(values)).tolist():
-            by_reason.setdefault(reasons[roots[index]], []).append(named[index])
-        for reason, channels in by_reason.items():
-            context.plan.dead.append(
-                DeadChannels(
-                    layer.name, layer.type, layer.line, tuple(channels), left.size, (), reason
-                )
-            )
-
-
-def _any_of(lanes: Channels | None, some: Channels) -> bool:
-    return lanes is not None and bool(np.isin(lanes, some).any())

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+from bnfold.cli.options import (
+    FILE,
+    folded_options,
+    label_options,
+    model_option,
+    report_options,
+    root_option,
+    runtime_options,
+    weights_option,
+)
 from bnfold.cli.preprocess_options import preprocess_options
 
 if TYPE_CHECKING:
@@ -26,21 +35,8 @@ _SHOWN = 20
     "2 bad input or usage."
 )
 @model_option
-@click.option(
-    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
-)
-@click.option(
-    "--folded-model",
-    type=FILE,
-    metavar="P",
-    help="The folded prototxt  [default: deploy.folded.prototxt beside the original]",
-)
-@click.option(
-    "--folded-weights",
-    type=FILE,
-    metavar="P",
-    help="The folded caffemodel  [default: x.folded.caffemodel beside the original]",
-)
+@weights_option
+@folded_options
 @click.option(
     "--images",
     required=True,
@@ -49,9 +45,7 @@ _SHOWN = 20
     help="A list with `path label` on each line, a folder with one folder for each class, or an "
     "LMDB of Datum records.",
 )
-@click.option(
-    "--root", type=FILE, metavar="DIR", help="Where a list's paths start  [default: its folder]"
-)
+@root_option
 @click.option(
     "--max-drop",
     default="0",
@@ -83,23 +77,7 @@ _SHOWN = 20
     metavar="N",
     help="How many unreadable images to pass over.",
 )
-@click.option(
-    "--output-blob",
-    metavar="NAME",
-    help="The blob with the scores  [default: the only output that looks like it]",
-)
-@click.option(
-    "--annotations",
-    type=FILE,
-    metavar="DIR|JSON",
-    help="For a detection network: a folder of VOC's XML files, or COCO's JSON.",
-)
-@click.option(
-    "--labelmap",
-    type=FILE,
-    metavar="P",
-    help="For a detection network: its label names, as SSD's prototxt or one a line.",
-)
+@label_options
 @preprocess_options
 @runtime_options
 @report_options

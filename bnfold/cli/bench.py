@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+from bnfold.cli.options import (
+    folded_options,
+    model_option,
+    report_options,
+    runtime_options,
+    weights_option,
+)
 
 
 @click.command(
@@ -15,21 +21,8 @@ from bnfold.cli.options import FILE, model_option, report_options, runtime_optio
     "Brackets hold the quartiles of times, and what the median of ratios is in with 95 %."
 )
 @model_option
-@click.option(
-    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
-)
-@click.option(
-    "--folded-model",
-    type=FILE,
-    metavar="P",
-    help="The folded prototxt  [default: deploy.folded.prototxt beside the original]",
-)
-@click.option(
-    "--folded-weights",
-    type=FILE,
-    metavar="P",
-    help="The folded caffemodel  [default: x.folded.caffemodel beside the original]",
-)
+@weights_option
+@folded_options
 @click.option(
     "--batch",
     type=click.IntRange(min=1),

@@ -14,6 +14,7 @@ from bnfold.cli.options import (
     model_option,
     report_options,
     runtime_options,
+    weights_option,
 )
 
 
@@ -22,9 +23,7 @@ from bnfold.cli.options import (
     "What is kept stays exactly as it was; the report says why."
 )
 @model_option
-@click.option(
-    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
-)
+@weights_option
 @click.option(
     "--output-model",
     type=FILE,

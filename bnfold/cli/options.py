@@ -23,6 +23,65 @@ def model_option(function: F) -> F:
     )(function)
 
 
+def weights_option(function: F) -> F:
+    """`--weights`."""
+    return click.option(
+        "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
+    )(function)
+
+
+def folded_options(function: F) -> F:
+    """`--folded-model` and `--folded-weights`."""
+    for option in (
+        click.option(
+            "--folded-weights",
+            type=FILE,
+            metavar="P",
+            help="The folded caffemodel  [default: x.folded.caffemodel beside the original]",
+        ),
+        click.option(
+            "--folded-model",
+            type=FILE,
+            metavar="P",
+            help="The folded prototxt  [default: deploy.folded.prototxt beside the original]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def root_option(function: F) -> F:
+    """`--root`, for a list of images."""
+    return click.option(
+        "--root", type=FILE, metavar="DIR", help="Where a list's paths start  [default: its folder]"
+    )(function)
+
+
+def label_options(function: F) -> F:
+    """What the networks' answers are, and what they are held against."""
+    for option in (
+        click.option(
+            "--labelmap",
+            type=FILE,
+            metavar="P",
+            help="For a detection network: its label names, as SSD's prototxt or one a line.",
+        ),
+        click.option(
+            "--annotations",
+            type=FILE,
+            metavar="DIR|JSON",
+            help="For a detection network: a folder of VOC's XML files, or COCO's JSON.",
+        ),
+        click.option(
+            "--output-blob",
+            metavar="NAME",
+            help="The blob with the scores  [default: the only output that looks like it]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def folding_options(function: F) -> F:
     """The options that decide what a fold does."""
     for option in (

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+from bnfold.cli.options import (
+    FILE,
+    label_options,
+    model_option,
+    report_options,
+    root_option,
+    runtime_options,
+    weights_option,
+)
 from bnfold.cli.preprocess_options import preprocess_options
 
 if TYPE_CHECKING:
@@ -21,9 +29,7 @@ if TYPE_CHECKING:
     "Fine-tune the smaller network to win back what it lost."
 )
 @model_option
-@click.option(
-    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
-)
+@weights_option
 @click.option(
     "--ratio",
     type=float,
@@ -82,32 +88,14 @@ if TYPE_CHECKING:
     metavar="LIST|DIR|LMDB",
     help="Measure the accuracy of both networks on these, as `bnfold accuracy` does.",
 )
-@click.option(
-    "--root", type=FILE, metavar="DIR", help="Where a list's paths start  [default: its folder]"
-)
+@root_option
 @click.option(
     "--max-drop",
     metavar="POINTS",
     help="Write nothing if more points (hundredths) of accuracy are lost than this.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N images.")
-@click.option(
-    "--output-blob",
-    metavar="NAME",
-    help="The blob with the scores  [default: the only output that looks like it]",
-)
-@click.option(
-    "--annotations",
-    type=FILE,
-    metavar="DIR|JSON",
-    help="For a detection network: a folder of VOC's XML files, or COCO's JSON.",
-)
-@click.option(
-    "--labelmap",
-    type=FILE,
-    metavar="P",
-    help="For a detection network: its label names, as SSD's prototxt or one a line.",
-)
+@label_options
 @preprocess_options
 @runtime_options
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from bnfold.cli.options import FILE, model_option, report_options, runtime_options
+from bnfold.cli.options import (
+    FILE,
+    folded_options,
+    model_option,
+    report_options,
+    root_option,
+    runtime_options,
+    weights_option,
+)
 from bnfold.cli.preprocess_options import preprocess_options
 from bnfold.errors import CheckFailedError
 
@@ -18,30 +26,15 @@ from bnfold.errors import CheckFailedError
     "neighbouring float does, measured for each value."
 )
 @model_option
-@click.option(
-    "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
-)
-@click.option(
-    "--folded-model",
-    type=FILE,
-    metavar="P",
-    help="The folded prototxt  [default: deploy.folded.prototxt beside the original]",
-)
-@click.option(
-    "--folded-weights",
-    type=FILE,
-    metavar="P",
-    help="The folded caffemodel  [default: x.folded.caffemodel beside the original]",
-)
+@weights_option
+@folded_options
 @click.option(
     "--images",
     type=FILE,
     metavar="DIR|LIST",
     help="Feed these images: a folder, a list file or an LMDB  [default: random inputs]",
 )
-@click.option(
-    "--root", type=FILE, metavar="DIR", help="Where a list's paths start  [default: its folder]"
-)
+@root_option
 @click.option(
     "--random",
     type=click.IntRange(min=1),

@@ -51,9 +51,11 @@ class Matching:
     Args:
         before: the original network.
         after: the folded network.
+        ahead: layers that are gone from it, and whose work is done by what read them.
     """
 
-    def __init__(self, before: Net, after: Net) -> None:
+    def __init__(self, before: Net, after: Net, ahead: frozenset[str] = frozenset()) -> None:
+        self._ahead = ahead
         self._old = {layer.name: layer for layer in before.layers}
         self._new = {layer.name: layer for layer in after.layers}
         self._after = after
@@ -105,11 +107,11 @@ class Matching:
         return pairs
 
     def _end(self, value: Value) -> Value:
-        while len(value.readers) == 1 and value.readers[0].name not in self._new:
-            tops = value.readers[0].tops
-            if len(tops) != 1:
+        while len(value.readers) == 1:
+            (reader,) = value.readers
+            if reader.name in self._new or reader.name in self._ahead or len(reader.tops) != 1:
                 break
-            value = tops[0]
+            value = reader.tops[0]
         return value
 
     def _pair(self, before: Value, after: Value, decides: bool = False) -> Pair | None:

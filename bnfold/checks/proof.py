@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from bnfold.checks.verification import Verification
 from bnfold.checks.verify import Files, PathLike, Progress, VerifyOptions, verify_files
 from bnfold.errors import BnfoldError, CheckFailedError
-from bnfold.fold import Options
+from bnfold.fold import Options, Plan
 from bnfold.jobs import folded_name, one_line_errors, plan_only
 from bnfold.outputs import Outputs
 from bnfold.report import Report
@@ -72,23 +71,23 @@ def verify(
             folded_name(weights) if folded_weights is None else Path(folded_weights),
         )
         chosen = options or VerifyOptions()
-        return verify_files(files, _with_altered(chosen, _altered_by_default(files)), progress)
+        return verify_files(files, _knowing(chosen, _default_plan(files)), progress)
 
 
-def _with_altered(options: VerifyOptions, altered: Iterable[str]) -> VerifyOptions:
-    return dataclasses.replace(options, altered=options.altered.union(altered))
+def _knowing(options: VerifyOptions, plan: Plan) -> VerifyOptions:
+    """The options, with what a plan changes by design."""
+    return dataclasses.replace(
+        options, altered=options.altered | plan.altered, ahead=options.ahead | plan.ahead
+    )
 
 
-def _altered_by_default(files: Files) -> set[str]:
-    """Which layers a merge with default options gives other values than before.
-
-    A merge with other options alters no more layers than that.
-    """
+def _default_plan(files: Files) -> Plan:
+    """What a merge with default options does, which other options do no more than."""
     try:
-        return plan_only(files.model, files.weights, Options()).plan.altered
+        return plan_only(files.model, files.weights, Options()).plan
     except BnfoldError:
         # Only --bn-dialect, say, makes sense of this network; then all layers are compared.
-        return set()
+        return Plan()
 
 
 def prove(
@@ -121,7 +120,7 @@ def prove(
     folded_model, folded_weights = names
     files = Files(report.model, report.weights, folded_model, folded_weights)
     try:
-        chosen = _with_altered(options or VerifyOptions(), report.plan.altered)
+        chosen = _knowing(options or VerifyOptions(), report.plan)
         found = verify_files(files, chosen, progress)
     except BnfoldError as error:
         message = str(error)

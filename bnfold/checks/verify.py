@@ -49,6 +49,7 @@ class VerifyOptions:
             value, what rounding does.
         layers: compare layers too, and have one past its tolerance fail the check.
         altered: layers whose values folding is meant to change; they are not compared.
+        ahead: layers that folding took out, and whose work is done by what read them.
         runtime: "auto", "opencv" or "pycaffe".
         threads: how many threads the engine may use; None for its own default.
         caffe_root: Caffe's folder, for pycaffe.
@@ -65,6 +66,7 @@ class VerifyOptions:
     tolerance: float | None = None
     layers: bool = False
     altered: frozenset[str] = frozenset()
+    ahead: frozenset[str] = frozenset()
     runtime: str = "auto"
     threads: int | None = None
     caffe_root: PathLike | None = None
@@ -156,7 +158,7 @@ class _Check:
         self._files = files
         self._options = options
         self._before = before
-        self._matching = Matching(before, after)
+        self._matching = Matching(before, after, options.ahead)
         self._old, self._new = sessions[0], sessions[1]
         self._nudged = sessions[2] if len(sessions) > 2 else None
         self._why = why

@@ -59,3 +59,4 @@ class AbsorbForward:
         finish(context, run, moves)
         for layer in reversed(run.layers):
             context.net.remove_into_readers(layer)
+            context.plan.ahead.add(layer.name)

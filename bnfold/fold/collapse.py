@@ -61,6 +61,7 @@ class Collapse:
         _become_scale(context, run, survivor)
         for layer in reversed(run.layers[:at]):
             context.net.remove_into_readers(layer)
+            context.plan.ahead.add(layer.name)
         for layer in run.layers[at + 1 :]:
             context.net.remove_into_producer(layer)
         for layer in run.layers:

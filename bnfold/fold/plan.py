@@ -165,6 +165,7 @@ class Plan:
         warnings: sentences about what is legal but suspicious.
         altered: the names of layers that stay, and whose tops hold other values than before:
             an affine passed them, some of several branches went into them, or they lost channels.
+        ahead: the names of layers that are gone, and whose work is done by what read them.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -173,6 +174,7 @@ class Plan:
     branches: list[Branches] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     altered: set[str] = field(default_factory=set)
+    ahead: set[str] = field(default_factory=set)
 
     def of(self, *fates: Fate) -> Iterator[Outcome]:
         """The outcomes with one of these fates, in file order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -116,11 +116,7 @@ class MergeJob:
     def rehearse(self) -> Report:
         """Compute every output value and write none: what `write` refuses is refused."""
         with self._folded() as folding:
-            descriptor = os.open(os.devnull, os.O_WRONLY)
-            try:
-                folding.stored.write(descriptor, folding.edits, additions=folding.additions)
-            finally:
-                os.close(descriptor)
+            compute_only(folding.stored, folding.edits, folding.additions)
             return self._report(folding, None, None, None)
 
     @contextlib.contextmanager
@@ -144,6 +140,17 @@ class MergeJob:
         return Report(
             self.model, self.weights, model, weights, phase, folding.plan, folding.before, after
         )
+
+
+def compute_only(
+    stored: Weights, edits: dict[str, LayerEdit], additions: Sequence[NewLayer] = ()
+) -> None:
+    """Compute every value of a changed weights file, and keep none."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
+        stored.write(descriptor, edits, additions=additions)
+    finally:
+        os.close(descriptor)
 
 
 def plan_only(model: Path, weights: Path | None, options: Options) -> Report:

@@ -107,6 +107,12 @@ class Outputs:
         """Where the file that was written for `target` is until it takes its name."""
         return next(temporary for temporary, other in self._pending if other == target)
 
+    def by_target(self, message: str) -> str:
+        """A message that names files as they will be called, not as they are until then."""
+        for temporary, target in self._pending:
+            message = message.replace(str(temporary), str(target))
+        return message
+
     def write(self, target: Path, content: bytes) -> None:
         """Write a small file whole.
 

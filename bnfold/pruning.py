@@ -16,7 +16,7 @@ from bnfold.fold import Options, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
-from bnfold.jobs import MergeJob, PathLike, folded_name, read_net
+from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, read_net
 from bnfold.outputs import Outputs
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
 from bnfold.report import Counts
@@ -93,11 +93,7 @@ class PruneJob:
     def rehearse(self) -> PruneReport:
         """Compute every output value of the pruning and write none."""
         with self._pruned() as pruned:
-            descriptor = os.open(os.devnull, os.O_WRONLY)
-            try:
-                pruned.stored.write(descriptor, pruned.edits)
-            finally:
-                os.close(descriptor)
+            compute_only(pruned.stored, pruned.edits)
             return pruned.report
 
     def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.caffemodel import LayerEdit, Weights
-from bnfold.fold import AFFINE_TYPES, Branches, DeadChannels, Options, Outcome, Plan
+from bnfold.fold import AFFINE_TYPES, Branches, DeadChannels, Options, Outcome, Plan, Reason
 from bnfold.graph import Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
@@ -108,8 +108,16 @@ class Report:
         }
 
 
+def _reason(reason: Reason | None) -> dict[str, str | None]:
+    """Why something stays, as every entry of the report has it; nulls where it does not."""
+    return {
+        "code": reason.code.value if reason else None,
+        "reason": reason.text if reason else None,
+        "hint": reason.hint if reason and reason.hint else None,
+    }
+
+
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    reason = outcome.reason
     return {
         "layer": outcome.layer,
         "type": outcome.type,
@@ -118,14 +126,11 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "into": list(outcome.into),
         "through": list(outcome.through),
         "gains_bias": list(outcome.gains_bias),
-        "code": reason.code.value if reason else None,
-        "reason": reason.text if reason else None,
-        "hint": reason.hint if reason and reason.hint else None,
+        **_reason(outcome.reason),
     }
 
 
 def _branches(found: Branches) -> dict[str, Any]:
-    reason = found.reason
     return {
         "layer": found.layer,
         "type": found.type,
@@ -136,25 +141,20 @@ def _branches(found: Branches) -> dict[str, Any]:
         "into": found.into or None,
         "kernel": list(found.kernel),
         "gains_bias": found.gains_bias,
-        "code": reason.code.value if reason else None,
-        "reason": reason.text if reason else None,
-        "hint": reason.hint if reason and reason.hint else None,
+        **_reason(found.reason),
     }
 
 
 def _dead(dead: DeadChannels) -> dict[str, Any]:
-    reason = dead.reason
     return {
         "layer": dead.layer,
         "type": dead.type,
         "line": dead.line,
         "channels": list(dead.channels),
         "of": dead.total,
-        "removed": reason is None,
+        "removed": dead.reason is None,
         "into": list(dead.into),
-        "code": reason.code.value if reason else None,
-        "reason": reason.text if reason else None,
-        "hint": reason.hint if reason and reason.hint else None,
+        **_reason(dead.reason),
     }
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bnfold.fold import AFFINE_TYPES
+from bnfold.fold.hosts import HOST_TYPES
 from bnfold.graph import Layer, Net, Value
 from bnfold.runtimes import Place, Top
 
 _SQUASHING = frozenset({"Softmax", "Sigmoid"})
 _DECIDING = frozenset({"ArgMax", "DetectionOutput"})
 _RESHAPING = frozenset({"Flatten", "Reshape"})
-WEIGHTED = frozenset(
-    {
-        "BatchNorm", "Bias", "BN", "Convolution", "ConvolutionDepthwise", "Deconvolution",
-        "DepthwiseConvolution", "InnerProduct", "Scale",
-    }
-)  # fmt: skip
+WEIGHTED = AFFINE_TYPES.union(HOST_TYPES)
 
 
 @dataclass(frozen=True)

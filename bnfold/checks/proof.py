@@ -113,20 +113,17 @@ def prove(
     assert report.weights is not None
     assert report.output_model is not None
     assert report.output_weights is not None
-    names = {
-        outputs.pending(report.output_model): report.output_model,
-        outputs.pending(report.output_weights): report.output_weights,
-    }
-    folded_model, folded_weights = names
-    files = Files(report.model, report.weights, folded_model, folded_weights)
+    files = Files(
+        report.model,
+        report.weights,
+        outputs.pending(report.output_model),
+        outputs.pending(report.output_weights),
+    )
     try:
         chosen = _knowing(options or VerifyOptions(), report.plan)
         found = verify_files(files, chosen, progress)
     except BnfoldError as error:
-        message = str(error)
-        for temporary, target in names.items():
-            message = message.replace(str(temporary), str(target))
-        raise BnfoldError(message) from error
+        raise BnfoldError(outputs.by_target(str(error))) from error
     found = dataclasses.replace(
         found, folded_model=report.output_model, folded_weights=report.output_weights
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from bnfold.checks.accuracy import BATCH, accuracy
@@ -79,29 +78,21 @@ def measure(
     """
     assert report.output_model is not None
     assert report.output_weights is not None
-    names = {outputs.pending(path): path for path in (report.output_model, report.output_weights)}
-    model, weights = names
     given = {field.name: getattr(options, field.name) for field in fields(options)}
     given["max_drop"] = _ANY_DROP if options.max_drop is None else options.max_drop
     try:
         found = accuracy(
             report.model,
             report.weights,
-            folded_model=model,
-            folded_weights=weights,
+            folded_model=outputs.pending(report.output_model),
+            folded_weights=outputs.pending(report.output_weights),
             progress=progress,
             **given,
         )
     except BnfoldError as error:
-        raise BnfoldError(_renamed(str(error), names)) from error
+        raise BnfoldError(outputs.by_target(str(error))) from error
     if found.failure is not None:
-        raise CheckFailedError(f"{_renamed(found.failure, names)}; nothing was written")
+        raise CheckFailedError(f"{outputs.by_target(found.failure)}; nothing was written")
     found = replace(found, folded_model=report.output_model, folded_weights=report.output_weights)
     values = {field.name: getattr(report, field.name) for field in fields(report)}
     return MeasuredPruneReport(**values, accuracy=found)
-
-
-def _renamed(message: str, names: dict[Path, Path]) -> str:
-    for temporary, target in names.items():
-        message = message.replace(str(temporary), str(target))
-    return message

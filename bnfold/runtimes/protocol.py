@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +183,7 @@ class Runtime(Protocol):
     ) -> None: ...
 
 
-class Closing:
+class Closing(ABC):
     """A context manager that ends with `close`."""
 
     def __enter__(self) -> Any:
@@ -196,9 +197,9 @@ class Closing:
     ) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of what is held."""
-        raise NotImplementedError
 
 
 def checked_feeds(

@@ -1,0 +1,1 @@
+"""Random inputs for as long as one likes: `python -m tests.fuzz --seconds 600`."""

@@ -3,14 +3,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SECONDS ?= 60
+SEED ?=
 
-.PHONY: help demo test lint format bench pycaffe clean
+.PHONY: help demo test lint format bench fuzz pycaffe clean
 
 help:
 	@echo "make demo    fold the example network; prove that it is the same, and faster"
 	@echo "make test    run the tests (those in Caffe itself where pycaffe is on PYTHONPATH)"
 	@echo "make lint    check style and types"
 	@echo "make bench   measure speed and memory, as ratios"
+	@echo "make fuzz    judge random networks and damaged files, SECONDS=60 of both (SEED=n repeats)"
 	@echo "make pycaffe build Caffe itself, to check networks in it (Debian 12, some minutes)"
 
 $(VENV)/.demo: pyproject.toml
@@ -41,6 +44,9 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/merge.py
 	$(BIN)/python benchmarks/checks.py
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # The script's only output is the folder; it says on the way what it does.
 pycaffe: $(VENV)/.demo

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bnfold.checks.pruned import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.verification import Verification
     from bnfold.checks.verify import VerifyOptions
-    from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
+    from bnfold.errors import BnfoldError, CheckFailedError
     from bnfold.fold import (
         Branches,
         Code,
@@ -51,7 +51,6 @@ _HOMES = {
     "DeadChannels": "bnfold.fold",
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
-    "InterruptedWarning": "bnfold.errors",
     "MeasuredPruneReport": "bnfold.checks.pruned",
     "Metric": "bnfold.checks.accuracy_report",
     "Outcome": "bnfold.fold",
@@ -81,7 +80,6 @@ __all__ = [
     "DeadChannels",
     "EngineChange",
     "Fate",
-    "InterruptedWarning",
     "MeasuredPruneReport",
     "Metric",
     "Outcome",

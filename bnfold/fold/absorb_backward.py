@@ -9,13 +9,15 @@ It applies where
 2. what lies between lets it pass (passing.py), Concat and Eltwise for each branch;
 3. on the whole way nobody else reads a value that would change, in the phase or outside of it;
 4. no other layer uses the weights of a layer that takes it in;
-5. it does not work in place on memory that others use by another name (graph/memory.py).
+5. nobody sees what would change, or what it writes in place, in memory that has another name, and
+   what feeds the run may make its top (leaving.py).
 
 The last top's name lives on.
 """
 
 from __future__ import annotations
 
+from bnfold.fold.leaving import seen_by_others, upward
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.pushing import Move, backward
 from bnfold.fold.rewrite import Context
@@ -38,10 +40,11 @@ class AbsorbBackward:
         return changed
 
     def _check(self, context: Context, run: Run) -> list[Move] | Reason:
-        if run.pinned:
-            return run.pinned
-        moves = backward(context, run.bottom, run.layers[0], run.affine)
-        return moves if isinstance(moves, Reason) else permitted(context, run, moves)
+        seen = seen_by_others(context.net, run.top) if run.top.name == run.bottom.name else None
+        moves = seen or backward(context, run.bottom, run.layers[0], run.affine)
+        if isinstance(moves, Reason):
+            return moves
+        return upward(context.net, run.layers) or permitted(context, run, moves)
 
     def _apply(self, context: Context, run: Run, moves: list[Move]) -> None:
         finish(context, run, moves)

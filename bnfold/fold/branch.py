@@ -14,11 +14,12 @@ import numpy as np
 
 from bnfold.fold.affine import Affine
 from bnfold.fold.hosts import Host
+from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
-from bnfold.graph import Layer, Memory, Value
+from bnfold.graph import Layer, Net, Value
 from bnfold.graph.shape_rules import SAME_TYPES
 
 _NOTHING = Affine(np.ones(1), np.zeros(1))
@@ -88,8 +89,8 @@ def obstacle(context: Context, joint: Layer, family: Sequence[Branch]) -> Reason
     if not context.choice.allows(joint, *layers):
         return Reason(Code.CHOSEN, "they stay, as the user asked (--keep or --only)")
     source = family[0].source
-    places = [branch.layers[0].index if branch.layers else joint.index for branch in family]
-    writer = Memory(context.net).written_between(source, min(places), max(places))
+    readers = [branch.layers[0] if branch.layers else joint for branch in family]
+    writer = context.net.memory.writer_between(source, readers)
     if writer is not None:
         why = f"{writer} writes over the memory of '{source.name}' before all of them have read it"
         return Reason(Code.NAME_TAKEN, why)
@@ -109,7 +110,7 @@ def _made(context: Context, value: Value, joint: Layer) -> list[Branch]:
         return []
     run = context.runs.get(producer)
     if run is not None:
-        refusal = run.pinned or _other_readers(value, joint)
+        refusal = _other_readers(context.net, value, joint)
         own = Branch(value, run.bottom, tuple(run.layers), run=run, refusal=refusal)
         stands = run.refusals[0] if run.refusals else None
         below = _made(context, run.bottom, run.layers[0])
@@ -118,7 +119,7 @@ def _made(context: Context, value: Value, joint: Layer) -> list[Branch]:
     if host is not None:
         if host.kind != "Convolution":
             return []
-        refusal = _unfit(context, host) or _other_readers(value, joint)
+        refusal = _unfit(context, host) or _other_readers(context.net, value, joint)
         return [Branch(value, producer.bottoms[0], (producer,), host, refusal=refusal)]
     if producer.type not in SAME_TYPES:
         return []
@@ -149,12 +150,8 @@ def _unfit(context: Context, host: Host) -> Reason | None:
     return host.misfit(_NOTHING) or other_users(context.net, [layer])
 
 
-def _other_readers(value: Value, joint: Layer) -> Reason | None:
+def _other_readers(net: Net, value: Value, joint: Layer) -> Reason | None:
     others = dict.fromkeys(str(reader) for reader in value.readers if reader is not joint)
     if others:
         return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {', '.join(others)}")
-    outside = dict.fromkeys(map(str, value.outside_readers))
-    if outside:
-        why = f"'{value.name}' is also read by {', '.join(outside)}, outside this phase"
-        return Reason(Code.OUTSIDE_READER, why)
-    return None
+    return seen_by_others(net, value)

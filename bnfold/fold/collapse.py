@@ -12,11 +12,12 @@ import numpy as np
 
 from bnfold.fold.affine import Affine
 from bnfold.fold.dialects import AFFINE_TYPES, PARAMS
+from bnfold.fold.leaving import downward, upward
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
 from bnfold.fold.weights import Dense
-from bnfold.graph import Layer, can_join
+from bnfold.graph import Layer
 
 
 class Collapse:
@@ -96,12 +97,7 @@ def _survivor(context: Context, run: Run) -> Layer:
 
 
 def _can_be_first(context: Context, run: Run, at: int) -> bool:
-    before = run.layers[:at]
-    if not before:
-        return True
-    return context.net.reaches(run.bottom, [run.layers[at]], before) and can_join(
-        context.net, run.bottom, before[-1].tops[0], before
-    )
+    return at == 0 or downward(context.net, run.layers[:at]) is None
 
 
 def _become_scale(context: Context, run: Run, layer: Layer) -> None:
@@ -144,16 +140,11 @@ def _drop(context: Context, run: Run) -> bool:
         return False
     alone = bottom.readers == [run.layers[0]] and not bottom.outside_readers
     # What provides the network's input keeps its name, by which it is fed.
-    joins = can_join(net, bottom, top, run.layers)
-    if bottom.producer is not None and bottom.producer.bottoms and alone and joins:
+    made = bottom.producer is not None and bool(bottom.producer.bottoms)
+    if made and alone and upward(net, run.layers) is None:
         for layer in run.layers:
             net.remove_into_producer(layer)
-    elif (
-        top.readers
-        and not top.outside_readers
-        and joins
-        and net.reaches(bottom, top.readers, run.layers)
-    ):
+    elif top.readers and not top.outside_readers and downward(net, run.layers) is None:
         for layer in reversed(run.layers):
             net.remove_into_readers(layer)
     else:

@@ -34,13 +34,14 @@ from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.hosts import HOST_TYPES
+from bnfold.fold.leaving import other_readers
 from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
 from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.fold.runs import Run
 from bnfold.fold.shared import AbsorbShared
 from bnfold.fold.stored import same_values
-from bnfold.graph import Layer, Memory, Net, Phase, Value, infer_shapes
+from bnfold.graph import Layer, Net, Phase, Value, infer_shapes
 from bnfold.graph.axes import Shape
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -182,13 +183,12 @@ def _merges(options: Options) -> list[Rewrite]:
 
 def find_runs(context: Context) -> None:
     """Read the affine layers of the phase and join them into runs; note what cannot be read."""
-    memory = Memory(context.net)
     for layer in context.net.layers:
         reading = _read(context, layer)
         if isinstance(reading, Reason):
             _keep(context.plan, layer, reading)
         elif reading is not None:
-            _join(context, layer, reading, _shows_elsewhere(memory, layer))
+            _join(context, layer, reading)
     for layer in context.net.outside:
         if layer.type in AFFINE_TYPES:
             phase = context.phase.value
@@ -208,15 +208,6 @@ def _read(context: Context, layer: Layer) -> Reading | Reason | None:
     return reading
 
 
-def _shows_elsewhere(memory: Memory, layer: Layer) -> Reason | None:
-    """Whether its being in place shows elsewhere, which it would not once it is gone."""
-    other = memory.overwritten(layer)
-    if other is None:
-        return None
-    why = f"it works in place on memory that {other} uses by another name, behind it"
-    return Reason(Code.OTHER_READER, why)
-
-
 def _differing_copies(context: Context, layer: Layer) -> Reason | None:
     """Caffe loads every copy of a shared blob in turn; where they differ, the last one holds."""
     for other in context.net.sharers(layer):
@@ -229,15 +220,13 @@ def _differing_copies(context: Context, layer: Layer) -> Reason | None:
     return None
 
 
-def _join(context: Context, layer: Layer, reading: Reading, pinned: Reason | None) -> None:
+def _join(context: Context, layer: Layer, reading: Reading) -> None:
     bottom = layer.bottoms[0]
     run = context.runs.get(bottom.producer) if bottom.producer else None
-    alone = run is None or run.pinned or pinned
-    if run is not None and not alone and bottom.readers == [layer] and not bottom.outside_readers:
+    if run is not None and other_readers(context.net, bottom, layer) is None:
         run.append(layer, reading)
     else:
         run = Run.of(layer, reading)
-        run.pinned = pinned
     context.runs[layer] = run
 
 

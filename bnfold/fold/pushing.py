@@ -13,6 +13,7 @@ from bnfold.fold import passing
 from bnfold.fold.affine import Affine
 from bnfold.fold.collapse import no_scale
 from bnfold.fold.hosts import Host
+from bnfold.fold.leaving import names, other_readers, seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
@@ -84,7 +85,7 @@ def backward(
         affine: what is to be done to the value.
         through: the layers passed so far.
     """
-    refusal = _other_readers(value, reader)
+    refusal = other_readers(context.net, value, reader)
     if refusal:
         return refusal
     producer = value.producer
@@ -119,9 +120,9 @@ def forward(
     """
     if value.is_output:
         return Reason(Code.NETWORK_OUTPUT, f"'{value.name}' is an output of the network")
-    if value.outside_readers:
-        why = f"'{value.name}' is also read by {_names(value.outside_readers)}, outside this phase"
-        return Reason(Code.OUTSIDE_READER, why)
+    seen = seen_by_others(context.net, value)
+    if seen:
+        return seen
     return _all(_into_reader(context, value, reader, affine, through) for reader in value.readers)
 
 
@@ -147,7 +148,7 @@ def _into_run(context: Context, run: Run, move: Move) -> list[Move] | Reason:
     if not context.collapse:
         why = f"{run.layers[-1]} stays as it is, as the user asked (--no-collapse)"
         return Reason(Code.CHOSEN, why)
-    return run.pinned or no_scale(context, run, move.affine) or [move]
+    return no_scale(context, run, move.affine) or [move]
 
 
 def _into_output(context: Context, host: Host, move: Move) -> list[Move] | Reason:
@@ -167,24 +168,12 @@ def _all(results: Iterable[list[Move] | Reason]) -> list[Move] | Reason:
     return moves
 
 
-def _other_readers(value: Value, reader: Layer) -> Reason | None:
-    others = list(value.readers)
-    others.remove(reader)
-    if others:
-        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {_names(others)}")
-    others = [other for other in value.outside_readers if other is not reader]
-    if others:
-        why = f"'{value.name}' is also read by {_names(others)}, outside this phase"
-        return Reason(Code.OUTSIDE_READER, why)
-    return None
-
-
 def other_users(net: Net, layers: Sequence[Layer]) -> Reason | None:
     """Who else uses the weights of these layers, by `param` name or by layer name, if anyone."""
     for layer in layers:
         sharers = net.sharers(layer)
         if sharers:
-            why = f"the blobs of {layer} are shared, by param name, with {_names(sharers)}"
+            why = f"the blobs of {layer} are shared, by param name, with {names(sharers)}"
             return Reason(Code.SHARED_WEIGHTS, why)
         same_name = same_name_outside(net, layer)
         if same_name:
@@ -203,7 +192,3 @@ def same_name_outside(net: Net, layer: Layer) -> Reason | None:
         f"a layer outside this phase (line {lines}) is also named '{layer.name}' and so uses the "
         "same weights",
     )
-
-
-def _names(layers: Sequence[Layer]) -> str:
-    return ", ".join(dict.fromkeys(str(layer) for layer in layers))

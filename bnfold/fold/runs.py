@@ -27,7 +27,6 @@ class Run:
         channels: how many channels that tells apart; None where it treats all alike, or where
             there are no weights to tell from.
         touched: whether something from elsewhere went into it, so that it must be written anew.
-        pinned: why it must stay where it is, as a layer of its own, if so.
         refusals: why it could not go into what is before it, and into what is behind it.
     """
 
@@ -35,7 +34,6 @@ class Run:
     affine: Affine
     channels: int | None
     touched: bool = False
-    pinned: Reason | None = None
     refusals: list[Reason] = field(default_factory=list)
 
     @classmethod

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bnfold.fold.absorb_backward import finish, permitted
 from bnfold.fold.hosts import Host
+from bnfold.fold.leaving import seen_by_others, upward
 from bnfold.fold.plan import Reason
 from bnfold.fold.pushing import Move, same_name_outside
 from bnfold.fold.rewrite import Context
@@ -81,10 +82,10 @@ def _sharer(context: Context, layer: Layer) -> Sharer | None:
     host = context.host(layer)
     if host is None or len(layer.tops) != 1 or len(layer.tops[0].readers) != 1:
         return None
-    if layer.tops[0].outside_readers or layer.blobs is not None:
+    if seen_by_others(context.net, layer.tops[0]) or layer.blobs is not None:
         return None
     run = context.runs.get(layer.tops[0].readers[0])
-    return None if run is None or run.pinned else Sharer(host, run)
+    return None if run is None or upward(context.net, run.layers) else Sharer(host, run)
 
 
 def _move(sharer: Sharer) -> Move:

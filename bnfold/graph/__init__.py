@@ -3,7 +3,7 @@
 from bnfold.graph.axes import Shape
 from bnfold.graph.build import build
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
-from bnfold.graph.memory import Memory, can_join
+from bnfold.graph.memory import Memory
 from bnfold.graph.net import Layer, Net, ParamValue, Value
 from bnfold.graph.phase import Phase, own_phase
 from bnfold.graph.shapes import infer_shapes
@@ -19,7 +19,6 @@ __all__ = [
     "Shape",
     "Value",
     "build",
-    "can_join",
     "infer_shapes",
     "layer_cost",
     "network_cost",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bnfold.caffemodel import Weights, schema, v1_type
+from bnfold.graph.memory import Memory
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.phase import Phase, State
 from bnfold.prototxt import Document, Field, Message
@@ -41,7 +42,8 @@ class _Builder:
                 self._add(layer)
             else:
                 self._add_outside(layer)
-        return Net(self.document, self.layers, self.outside, inputs, self.weights)
+        memory = Memory(self.layers, inputs)
+        return Net(self.document, self.layers, self.outside, inputs, self.weights, memory)
 
     def _layer_fields(self) -> list[Field]:
         modern, old = self.document.root.all("layer"), self.document.root.all("layers")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 from bnfold.graph.axes import axis_index
+from bnfold.graph.memory import hands_on
 from bnfold.graph.net import Layer
 from bnfold.graph.source_rules import SOURCES
 from bnfold.graph.windows import (
@@ -67,12 +68,8 @@ def is_free(kind: str, layer: Layer) -> bool:
     Raises:
         PrototxtError: a parameter has a bad value.
     """
-    if kind in SOURCES or kind in ("Flatten", "Reshape", "Silence", "Split"):
+    if kind in SOURCES or kind == "Silence" or hands_on(kind, layer):
         return True
-    if kind == "Concat":
-        return len(layer.bottoms) == 1
-    if kind == "Slice":
-        return len(layer.tops) == 1
     return _is_in_place(layer) and (
         kind == "Dropout" or (kind == "Power" and not _power_operations(layer))
     )

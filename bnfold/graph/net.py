@@ -9,11 +9,14 @@ and src/caffe/util/insert_splits.cpp.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
 from bnfold.graph.params import read_message
 from bnfold.prototxt import Document, Field, Message
+
+if TYPE_CHECKING:
+    from bnfold.graph.memory import Memory
 
 ParamValue = bool | int | float | str | tuple[int | float, ...] | None
 """What a rewrite may set a field of a layer's parameters to.
@@ -141,6 +144,7 @@ class Net:
         weights: the weights file, or None where there is only the prototxt.
         inputs: the values that the file declares as inputs.
         outside: the layers of the file that do not run in this phase.
+        memory: where its values lie.
     """
 
     def __init__(
@@ -150,9 +154,11 @@ class Net:
         outside: list[Layer],
         inputs: list[Value],
         weights: Weights | None,
+        memory: Memory,
     ) -> None:
         self.document = document
         self.weights = weights
+        self.memory = memory
         self.inputs = inputs
         self.outside = outside
         self._layers = layers
@@ -188,8 +194,9 @@ class Net:
         """Take a layer out; what produced its only bottom now produces its only top.
 
         The top's name lives on, so readers and network outputs keep theirs. The bottom must
-        have no other reader.
+        have no other reader, and memory allow it: see `Memory.can_rename`.
         """
+        self.memory.rename(layer)
         (bottom,), (top,) = layer.bottoms, layer.tops
         producer = bottom.producer
         assert producer is not None
@@ -202,8 +209,9 @@ class Net:
         """Take a layer out; what read its only top now reads its only bottom.
 
         The bottom's name lives on, and must still mean the same where those readers stand:
-        see `reaches`.
+        see `reaches`, and `Memory.can_reread`.
         """
+        self.memory.reread(layer)
         (bottom,), (top,) = layer.bottoms, layer.tops
         at = bottom.readers.index(layer)
         bottom.readers[at : at + 1] = top.readers
@@ -230,14 +238,16 @@ class Net:
             readers: layers behind its producer.
             without: layers that are about to be removed, and so do not count.
         """
-        first = value.producer.index if value.producer else -1
-        last = max((reader.index for reader in readers), default=first)
-        return not any(
-            top.name == value.name
-            for layer in self.layers
-            if first < layer.index < last and layer not in without
-            for top in layer.tops
-        )
+        last = max((reader.index for reader in readers), default=-1)
+        gone, named = set(without), [value]
+        for one in named:
+            for reader in one.readers:
+                for top in reader.tops:
+                    if top.name == value.name and reader in gone:
+                        named.append(top)
+                    elif top.name == value.name and reader.index < last:
+                        return False
+        return True
 
 
 def _string(text: Message, name: str) -> str:

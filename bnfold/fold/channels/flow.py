@@ -40,6 +40,7 @@ from bnfold.fold.channels.current import (
 )
 from bnfold.fold.channels.ties import Channels, Ties
 from bnfold.fold.dialects import AFFINE_TYPES
+from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
@@ -130,10 +131,9 @@ def trace(context: Context) -> Flow:
         if value.is_output:
             why = f"'{value.name}' is an output of the network"
             flow.ties.pin(lanes, Reason(Code.NETWORK_OUTPUT, why))
-        if value.outside_readers:
-            readers = ", ".join(dict.fromkeys(str(layer) for layer in value.outside_readers))
-            why = f"'{value.name}' is also read by {readers}, outside this phase"
-            flow.ties.pin(lanes, Reason(Code.OUTSIDE_READER, why))
+        seen = seen_by_others(context.net, value)
+        if seen:
+            flow.ties.pin(lanes, seen)
     return flow
 
 

@@ -20,6 +20,7 @@ from bnfold.caffemodel import ArrayBlob
 from bnfold.fold.affine import Vector
 from bnfold.fold.channels.current import blobs_of, values_of
 from bnfold.fold.channels.flow import Flow, Role
+from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
@@ -76,7 +77,7 @@ def mean_takes(context: Context, flow: Flow, layer: Layer, sums: Vector) -> Laye
         The batch norm, or None if nothing has changed.
     """
     top = layer.tops[0]
-    if len(top.readers) != 1 or top.outside_readers:
+    if len(top.readers) != 1 or seen_by_others(context.net, top):
         return None
     (reader,) = top.readers
     kind, blobs = kind_of(reader, context.treat_as), blobs_of(reader)

@@ -1,0 +1,82 @@
+"""How layers can leave a network: what must hold of names and of memory, whatever they compute.
+
+A run leaves
+
+    upward      what feeds it then makes its top: the top's name lives on
+    downward    what reads it then reads its bottom: the bottom's name lives on
+
+and no value that a rewrite changes may be one that others see: layers outside the phase, and
+readers that find it in memory by another name (graph/memory.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bnfold.fold.plan import Code, Reason
+from bnfold.graph import Layer, Net, Value
+
+
+def seen_by_others(net: Net, value: Value) -> Reason | None:
+    """Who sees a value without being among its readers, if anyone does."""
+    if value.outside_readers:
+        why = f"'{value.name}' is also read by {names(value.outside_readers)}, outside this phase"
+        return Reason(Code.OUTSIDE_READER, why)
+    mistaken = net.memory.mistaken(value)
+    if mistaken is None:
+        return None
+    name, writer = mistaken.named.name, mistaken.found.producer
+    if mistaken.reader is not None:
+        what = f"{mistaken.reader} reads '{name}'"
+    elif mistaken.named.is_output:
+        what = f"'{name}' is an output of the network"
+    else:
+        what = f"{mistaken.named.producer} gives out '{name}' again for the next input"
+    why = f"{what}, which lies in the same memory as what {writer} writes in place before that"
+    return Reason(Code.OTHER_READER, why)
+
+
+def other_readers(net: Net, value: Value, reader: Layer) -> Reason | None:
+    """Who sees a value besides one of its readers, if anyone does."""
+    others = list(value.readers)
+    others.remove(reader)
+    if others:
+        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {names(others)}")
+    return seen_by_others(net, value)
+
+
+def upward(net: Net, run: Sequence[Layer]) -> Reason | None:
+    """Why layers in a row cannot leave upward, if so.
+
+    Args:
+        net: the network.
+        run: layers of one bottom and one top, each the only reader of the one before, and the
+            first of what feeds it.
+    """
+    if net.memory.can_rename(run):
+        return None
+    producer, top = run[0].bottoms[0].producer, run[-1].tops[0]
+    why = f"what {producer} shares with others would also be '{top.name}', or no longer written"
+    return Reason(Code.NAME_TAKEN, why)
+
+
+def downward(net: Net, run: Sequence[Layer]) -> Reason | None:
+    """Why layers in a row cannot leave downward, if so.
+
+    Args:
+        net: the network.
+        run: layers of one bottom and one top, each the only reader of the one before.
+    """
+    bottom, top = run[0].bottoms[0], run[-1].tops[0]
+    if not net.reaches(bottom, top.readers, run):
+        why = f"'{bottom.name}' means another value where what reads it stands"
+        return Reason(Code.NAME_TAKEN, why)
+    if not net.memory.can_reread(run):
+        why = f"'{bottom.name}' would share its memory with a layer that works in place"
+        return Reason(Code.NAME_TAKEN, why)
+    return None
+
+
+def names(layers: Iterable[Layer]) -> str:
+    """Layers for people, each once."""
+    return ", ".join(dict.fromkeys(map(str, layers)))

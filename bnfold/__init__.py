@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# The module typing would have to be imported, for nothing.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from bnfold.api import inspect, merge, prune
     from bnfold.checks.accuracy import accuracy
     from bnfold.checks.accuracy_report import AccuracyReport, Answer, Changed, Metric

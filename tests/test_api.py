@@ -124,6 +124,7 @@ def test_bnfold_and_pycaffe_live_in_one_process_in_either_order(order, pair, pyc
 
 ALLOWED = {
     "errors": set(),
+    "import_path": set(),
     "prototxt": set(),
     "caffemodel": set(),
     "graph": {"prototxt", "caffemodel", "errors"},
@@ -131,10 +132,10 @@ ALLOWED = {
     "outputs": {"errors"},
     "report": {"fold", "graph", "prototxt", "caffemodel", "errors"},
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
-    "runtimes": {"graph", "prototxt", "caffemodel", "errors"},
+    "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path"},
     "checks": {
         *("runtimes", "jobs", "report", "prune_report", "outputs", "fold", "graph", "prototxt"),
-        *("caffemodel", "errors"),
+        *("caffemodel", "errors", "import_path"),
     },
     "prune_report": {"report", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "pruning": {

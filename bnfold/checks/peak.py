@@ -1,14 +1,11 @@
 """The memory that one network takes, in a process that runs nothing else.
 
-    python -m bnfold.checks.peak '{"runtime": "opencv", "model": ...}' feeds.npz
-
-prints the peak resident bytes, or `null` where the system does not tell.
+`main`, in that process, prints the peak resident bytes, or `null` where the system does not tell.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from bnfold.errors import BnfoldError
+from bnfold.import_path import isolated, trusted
 from bnfold.runtimes import Runtime, Session, open_runtime
 from bnfold.runtimes.protocol import Array
 
 _PASSES = 2
+_START = "import sys; sys.path[:] = sys.argv[3:]; from bnfold.checks.peak import main; main()"
 
 
 def load(runtime: Runtime, model: Path, weights: Path, fusion: bool | None) -> Session:
@@ -78,15 +77,13 @@ def peak_of(
         "threads": threads,
         "caffe_root": caffe_root,
     }
-    # The process shall import what this one does, wherever that came from.
-    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     with tempfile.TemporaryDirectory(prefix="bnfold-") as folder:
         # Making suitable inputs takes memory, which is not the network's.
         arrays = Path(folder) / "feeds.npz"
         np.savez(arrays, *feeds.values())
         done = subprocess.run(
-            [sys.executable, "-m", "bnfold.checks.peak", json.dumps(task), str(arrays)],
-            env={**os.environ, "PYTHONPATH": path},
+            # The process shall import what this one does, wherever that came from.
+            isolated(sys.executable, "-c", _START, json.dumps(task), str(arrays), *trusted()),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -119,7 +116,3 @@ def main() -> None:
             session.forward()
         found = session.peak_memory()
     print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

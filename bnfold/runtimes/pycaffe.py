@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bnfold.import_path import trusted
 from bnfold.runtimes.blame import first_bad_layer
 from bnfold.runtimes.caffe_log import last_words
 from bnfold.runtimes.errors import EngineError, EngineMissingError
@@ -90,14 +91,18 @@ class PyCaffe(Closing):
 
     def _start(self) -> Host:
         python = self._python or sys.executable
-        path = None if self._python else [str(Path(entry).absolute()) for entry in sys.path]
+        path: list[str] | None = trusted()
+        first = self._first
+        if self._python:
+            # Another interpreter has its own modules; PYTHONPATH, on which Caffe may be, is for it.
+            path, first = None, [*first, *trusted(_python_path())]
         try:
             host = Host(python, self._threads)
         except OSError as error:
             reason = f"cannot start {python}: {error.strerror}"
             raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
         try:
-            found = host.ask("start", timeout=_START_SECONDS, path=path, first=self._first)
+            found = host.ask("start", timeout=_START_SECONDS, path=path, first=first)
         except ChildRefusedError as error:
             reason = f"`import caffe` fails: {error}"
             raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
@@ -240,6 +245,10 @@ class PyCaffeSession(Closing):
         except EngineError:
             return None
         return first_bad_layer(model, lambda path: not self._runtime.can_load(path, self._weights))
+
+
+def _python_path() -> list[str]:
+    return [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 
 
 def _folders(root: str | os.PathLike[str] | None) -> list[str]:

@@ -19,12 +19,6 @@ import sys
 import time
 from typing import Any
 
-# The folder of this script must not hide modules that Caffe imports.
-if sys.path and os.path.realpath(sys.path[0]) == os.path.dirname(  # noqa: PTH120
-    os.path.realpath(__file__)
-):
-    del sys.path[0]
-
 ALIGNMENT = 64
 
 
@@ -202,7 +196,11 @@ class Server:
             return {"failed": str(error) or type(error).__name__, "kind": type(error).__name__}
 
     def do_start(self, path: list[str] | None, first: list[str]) -> dict[str, str]:
-        """Import Caffe, with `path` as sys.path if given, and the folders `first` before it."""
+        """Import Caffe, with `path` as sys.path if given, and the folders `first` before it.
+
+        Started with `-I`, the interpreter's own path has neither the current folder on it nor that
+        of this script.
+        """
         sys.path[:] = first + (sys.path if path is None else path)
         import caffe  # type: ignore[import-not-found,import-untyped,unused-ignore]
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnfold.import_path import isolated
 from bnfold.runtimes.pycaffe_child import ALIGNMENT, read_array, write_array
 
 _CHILD = Path(__file__).with_name("pycaffe_child.py")
@@ -80,7 +81,7 @@ class Host:
             self._replies, their_replies = _pipe(undo)
             theirs = (their_requests, their_replies, self._arrays)
             self._process = subprocess.Popen(
-                [python, str(_CHILD), *map(str, theirs)],
+                isolated(python, str(_CHILD), *map(str, theirs)),
                 stdin=subprocess.PIPE,
                 stdout=self._log,
                 stderr=self._log,

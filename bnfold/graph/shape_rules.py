@@ -194,7 +194,7 @@ def _permute(layer: Layer, bottoms: Shapes) -> Shape | None:
 
 
 def _reduction(layer: Layer, bottoms: Shapes) -> Shape | None:
-    axis = Words.of(layer, "reduction_param").integer("axis", 0) or 0
+    axis = layer.param("reduction_param").axis
     if bottoms[0] is None:
         return (None,) * axis if axis >= 0 else None
     first = axis_index(axis, len(bottoms[0]))
@@ -202,18 +202,18 @@ def _reduction(layer: Layer, bottoms: Shapes) -> Shape | None:
 
 
 def _tile(layer: Layer, bottoms: Shapes) -> Shape | None:
-    words, bottom = Words.of(layer, "tile_param"), bottoms[0]
-    axis = None if bottom is None else axis_index(words.integer("axis", 1) or 0, len(bottom))
+    param, bottom = layer.param("tile_param"), bottoms[0]
+    axis = None if bottom is None else axis_index(param.axis, len(bottom))
     if bottom is None or axis is None:
         return None
-    length, tiles = bottom[axis], words.integer("tiles")
-    tiled = None if length is None or tiles is None else length * tiles
+    length, tiles = bottom[axis], param.tiles
+    tiled = None if length is None or tiles < 1 else length * tiles
     return (*bottom[:axis], tiled, *bottom[axis + 1 :])
 
 
 def _crop(layer: Layer, bottoms: Shapes) -> Shape | None:
     """The lengths of the second bottom from `axis` on."""
-    axis = Words.of(layer, "crop_param").integer("axis", 2) or 0
+    axis = layer.param("crop_param").axis
     like = bottoms[1] if len(bottoms) == 2 else None
     bottom = bottoms[0]
     if bottom is None:
@@ -227,20 +227,19 @@ def _crop(layer: Layer, bottoms: Shapes) -> Shape | None:
 
 
 def _argmax(layer: Layer, bottoms: Shapes) -> Shape | None:
-    words, bottom = Words.of(layer, "argmax_param"), bottoms[0]
+    param, bottom = layer.param("argmax_param"), bottoms[0]
     if bottom is None:
         return None
-    top_k, axis = words.integer("top_k", 1), words.integer("axis")
-    if axis is not None:
-        at = axis_index(axis, len(bottom))
-        return None if at is None else (*bottom[:at], top_k, *bottom[at + 1 :])
-    both = 2 if words.boolean("out_max_val", False) else 1
-    return (*bottom[:1], both, top_k, *(1,) * (len(bottom) - 3))
+    if param.HasField("axis"):
+        at = axis_index(param.axis, len(bottom))
+        return None if at is None else (*bottom[:at], param.top_k, *bottom[at + 1 :])
+    both = 2 if param.out_max_val else 1
+    return (*bottom[:1], both, param.top_k, *(1,) * (len(bottom) - 3))
 
 
 def _embed(layer: Layer, bottoms: Shapes) -> Shape | None:
-    outputs = Words.of(layer, "embed_param").integer("num_output")
-    return None if bottoms[0] is None else (*bottoms[0], outputs)
+    outputs = layer.param("embed_param").num_output
+    return None if bottoms[0] is None else (*bottoms[0], outputs or None)
 
 
 def _resampled(layer: Layer, bottoms: Shapes) -> Shape | None:

@@ -21,14 +21,14 @@ def _input(layer: Layer) -> list[Shape | None]:
 
 
 def _parameter(layer: Layer) -> list[Shape | None]:
-    return _dealt(Words.of(layer, "parameter_param").shapes(), len(layer.tops))
+    return _dealt([tuple(layer.param("parameter_param").shape.dim)], len(layer.tops))
 
 
 def _dummy_data(layer: Layer) -> list[Shape | None]:
-    words, tops = Words.of(layer, "dummy_data_param"), len(layer.tops)
-    if "shape" in words.names:
-        return _dealt(words.shapes(), tops)
-    axes = [words.integers(name) for name in ("num", "channels", "height", "width")]
+    param, tops = layer.param("dummy_data_param"), len(layer.tops)
+    if param.shape:
+        return _dealt([tuple(shape.dim) for shape in param.shape], tops)
+    axes = [list(values) for values in (param.num, param.channels, param.height, param.width)]
     columns = [values * tops if len(values) == 1 else values for values in axes]
     if any(len(column) != tops for column in columns):
         return [None] * tops
@@ -36,9 +36,10 @@ def _dummy_data(layer: Layer) -> list[Shape | None]:
 
 
 def _memory_data(layer: Layer) -> list[Shape | None]:
-    words = Words.of(layer, "memory_data_param")
-    batch = words.integer("batch_size")
-    return [(batch, *(words.integer(name) for name in ("channels", "height", "width"))), (batch,)]
+    param = layer.param("memory_data_param")
+    batch = param.batch_size or None
+    lengths = (param.channels, param.height, param.width)
+    return [(batch, *(length or None for length in lengths)), (batch,)]
 
 
 def _image_data(layer: Layer) -> list[Shape | None]:
@@ -48,8 +49,7 @@ def _image_data(layer: Layer) -> list[Shape | None]:
     height and a width that hold for all images with `resize_mode: WARP`. Sources: BVLC caffe and
     weiliu89/caffe, src/caffe/data_transformer.cpp.
     """
-    name = {"Data": "data_param", "AnnotatedData": "data_param", "ImageData": "image_data_param"}
-    batch = Words.of(layer, name.get(layer.type, "dense_image_data_param")).integer("batch_size")
+    batch = _batch_size(layer)
     param = layer.param("transform_param")
     channels = len(param.mean_value) if len(param.mean_value) > 1 else None
     height = width = param.crop_size or None
@@ -57,6 +57,15 @@ def _image_data(layer: Layer) -> list[Shape | None]:
     if height is None and resize.names >= {"height", "width"} and _is_warp(resize):
         height, width = resize.integer("height"), resize.integer("width")
     return [(batch, channels, height, width)]
+
+
+def _batch_size(layer: Layer) -> int | None:
+    match layer.type:
+        case "Data" | "AnnotatedData":
+            return layer.param("data_param").batch_size or None
+        case "ImageData":
+            return int(layer.param("image_data_param").batch_size)
+    return Words.of(layer, "dense_image_data_param").integer("batch_size")
 
 
 def _is_warp(resize: Words) -> bool:

@@ -43,6 +43,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/merge.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/checks.py
 
 fuzz: $(VENV)/.dev

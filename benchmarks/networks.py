@@ -18,11 +18,12 @@ from typing import BinaryIO, NamedTuple
 
 
 class Blob(NamedTuple):
-    """The shape of a blob, and the range of its values."""
+    """The shape of a blob, the range of its values, and how many zeros it ends with."""
 
     shape: tuple[int, ...]
     low: float = -0.1
     high: float = 0.1
+    zeros: int = 0
 
 
 @dataclass
@@ -196,9 +197,11 @@ def _write_record(file: BinaryIO, layer: str, blobs: Sequence[Blob], pools: Pool
     for blob, head, size in zip(blobs, heads, sizes, strict=True):
         pool = pools.of(blob.low, blob.high)
         file.write(head)
-        for _ in range(size // len(pool)):
+        random_part = size - 4 * blob.zeros
+        for _ in range(random_part // len(pool)):
             file.write(pool)
-        file.write(pool[: size % len(pool)])
+        file.write(pool[: random_part % len(pool)])
+        file.write(bytes(4 * blob.zeros))
 
 
 def _head(number: int, length: int) -> bytes:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bnfold.fold.leaving import seen_by_others, upward
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
-from bnfold.fold.pushing import Move, backward
+from bnfold.fold.pushing import Move, altered, backward, passed
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
 
@@ -64,8 +64,8 @@ def finish(context: Context, run: Run, moves: list[Move]) -> None:
     """Make all the moves of a run, note what became of its layers, and let it go."""
     gains = [move.layers[-1].name for move in moves if move.apply(context)]
     into = tuple(dict.fromkeys(move.layers[-1].name for move in moves))
-    through = tuple(dict.fromkeys(layer.name for move in moves for layer in move.through))
-    context.plan.altered |= {layer.name for move in moves for layer in move.altered}
+    through = tuple(layer.name for layer in passed(moves))
+    context.plan.altered |= {layer.name for layer in altered(moves)}
     merged = all(isinstance(move.target, Run) for move in moves)
     for layer in run.layers:
         fate = Fate.MERGED if merged else Fate.FOLDED

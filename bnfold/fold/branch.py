@@ -7,14 +7,16 @@ branches of, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from bnfold.fold.affine import Affine
 from bnfold.fold.hosts import Host
-from bnfold.fold.leaving import seen_by_others
+from bnfold.fold.leaving import names, seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
@@ -23,6 +25,8 @@ from bnfold.graph import Layer, Net, Value
 from bnfold.graph.shape_rules import SAME_TYPES
 
 _NOTHING = Affine(np.ones(1), np.zeros(1))
+_FARTHEST = 32
+"""How many layers or runs away from a joint a convolution is still one of its branches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +73,12 @@ def families(context: Context, joint: Layer) -> list[tuple[Branch, ...]]:
         joint: the layer.
     """
     readings = [_readings(context, joint, bottom) for bottom in joint.bottoms]
+    users = Counter(chain.from_iterable({reading.source for reading in mine} for mine in readings))
     found: dict[Value, list[Branch]] = {}
     for index, mine in enumerate(readings):
-        others = {r.source for i, its in enumerate(readings) if i != index for r in its}
-        shared = [reading for reading in mine if reading.source in others]
-        if shared:
-            branch = replace(shared[0], index=index)
-            found.setdefault(branch.source, []).append(branch)
+        shared = next((reading for reading in mine if users[reading.source] > 1), None)
+        if shared is not None:
+            found.setdefault(shared.source, []).append(replace(shared, index=index))
     return [
         tuple(family)
         for family in found.values()
@@ -103,35 +106,33 @@ def _readings(context: Context, joint: Layer, value: Value) -> list[Branch]:
     return sorted(found, key=lambda branch: branch.refusal is not None)
 
 
-def _made(context: Context, value: Value, joint: Layer) -> list[Branch]:
-    """What the layer that writes a value makes it of, down to at most one convolution."""
-    producer = value.producer
-    if producer is None or len(producer.bottoms) != 1:
-        return []
-    run = context.runs.get(producer)
-    if run is not None:
-        refusal = _other_readers(context.net, value, joint)
-        own = Branch(value, run.bottom, tuple(run.layers), run=run, refusal=refusal)
-        stands = run.refusals[0] if run.refusals else None
-        below = _made(context, run.bottom, run.layers[0])
-        return [own, *(_behind(branch, value, run.layers, stands) for branch in below)]
-    host = context.host(producer)
-    if host is not None:
-        if host.kind != "Convolution":
-            return []
-        refusal = _unfit(context, host) or _other_readers(context.net, value, joint)
-        return [Branch(value, producer.bottoms[0], (producer,), host, refusal=refusal)]
-    if producer.type not in SAME_TYPES:
-        return []
-    why = Reason(Code.NOT_LINEAR, f"{producer} is in the way, and it is not linear")
-    below = _made(context, producer.bottoms[0], producer)
-    return [_behind(branch, value, [producer], why) for branch in below]
+def _made(context: Context, value: Value, joint: Layer) -> Iterator[Branch]:
+    """What the layers that write a value make it of, down to at most one convolution."""
+    at, passed, why = value, tuple[Layer, ...](), None
+    for _ in range(_FARTHEST):
+        producer = at.producer
+        if producer is None or len(producer.bottoms) != 1:
+            return
+        run, host = context.runs.get(producer), context.host(producer)
+        if run is not None:
+            refusal = why or _other_readers(context.net, value, joint)
+            yield Branch(value, run.bottom, (*run.layers, *passed), run=run, refusal=refusal)
+            why = why or (run.refusals[0] if run.refusals else _in_the_way(run.layers[0]))
+            at, passed = run.bottom, (*run.layers, *passed)
+        elif host is not None:
+            if host.kind == "Convolution":
+                refusal = why or _unfit(context, host) or _other_readers(context.net, value, joint)
+                yield Branch(value, producer.bottoms[0], (producer, *passed), host, refusal=refusal)
+            return
+        elif producer.type in SAME_TYPES:
+            why = why or Reason(Code.NOT_LINEAR, f"{producer} is in the way, and it is not linear")
+            at, passed = producer.bottoms[0], (producer, *passed)
+        else:
+            return
 
 
-def _behind(branch: Branch, value: Value, layers: Sequence[Layer], why: Reason | None) -> Branch:
-    """A branch that goes on through layers that keep it from being merged."""
-    why = why or Reason(Code.NO_HOST, f"{layers[0]} is in the way")
-    return replace(branch, value=value, layers=(*branch.layers, *layers), refusal=why)
+def _in_the_way(layer: Layer) -> Reason:
+    return Reason(Code.NO_HOST, f"{layer} is in the way")
 
 
 def _unfit(context: Context, host: Host) -> Reason | None:
@@ -151,7 +152,7 @@ def _unfit(context: Context, host: Host) -> Reason | None:
 
 
 def _other_readers(net: Net, value: Value, joint: Layer) -> Reason | None:
-    others = dict.fromkeys(str(reader) for reader in value.readers if reader is not joint)
+    others = names(value.readers, but=joint)
     if others:
-        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {', '.join(others)}")
+        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {others}")
     return seen_by_others(net, value)

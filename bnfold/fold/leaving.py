@@ -16,6 +16,9 @@ from collections.abc import Iterable, Sequence
 from bnfold.fold.plan import Code, Reason
 from bnfold.graph import Layer, Net, Value
 
+_NAMED = 8
+"""How many layers a reason names; a blob can have thousands of readers."""
+
 
 def seen_by_others(net: Net, value: Value) -> Reason | None:
     """Who sees a value without being among its readers, if anyone does."""
@@ -38,10 +41,10 @@ def seen_by_others(net: Net, value: Value) -> Reason | None:
 
 def other_readers(net: Net, value: Value, reader: Layer) -> Reason | None:
     """Who sees a value besides one of its readers, if anyone does."""
-    others = list(value.readers)
-    others.remove(reader)
-    if others:
-        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {names(others)}")
+    if len(value.readers) > 1:
+        # A layer that reads a value twice is another reader of it.
+        others = names(value.readers, but=reader) or str(reader)
+        return Reason(Code.OTHER_READER, f"'{value.name}' is also read by {others}")
     return seen_by_others(net, value)
 
 
@@ -77,6 +80,12 @@ def downward(net: Net, run: Sequence[Layer]) -> Reason | None:
     return None
 
 
-def names(layers: Iterable[Layer]) -> str:
-    """Layers for people, each once."""
-    return ", ".join(dict.fromkeys(map(str, layers)))
+def names(layers: Iterable[Layer], but: Layer | None = None) -> str:
+    """Layers for people, each once and without one of them; of many, only the first few."""
+    found: dict[str, None] = {}
+    for layer in layers:
+        if len(found) == _NAMED:
+            return f"{', '.join(found)} and others"
+        if layer is not but:
+            found[str(layer)] = None
+    return ", ".join(found)

@@ -1,13 +1,16 @@
 """Where an affine can go: the search that rewrites share, backward and forward.
 
 A search changes nothing. It gives every move that must be made together, or the first reason
-why one of them cannot be; only a whole set of moves is ever applied.
+why one of them cannot be; only a whole set of moves is ever applied. It keeps a stack of its own,
+so that no length of a network can exhaust Python's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from bnfold.fold import passing
 from bnfold.fold.affine import Affine
@@ -20,6 +23,14 @@ from bnfold.fold.runs import Run
 from bnfold.graph import Layer, Net, Value
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A layer that an affine passes, behind those that it has passed before."""
+
+    layer: Layer
+    before: Step | None
+
+
 @dataclass(frozen=True)
 class Move:
     """An affine that goes into a host or into a run.
@@ -28,28 +39,19 @@ class Move:
         target: where it goes.
         affine: what goes there.
         at_input: whether it goes to the input side of the target, else to its output.
-        through: the layers it passes on the way, in the order it meets them.
+        through: the last layer that it passes on the way, if it passes any. Moves that branch
+            share the steps up to there.
     """
 
     target: Host | Run
     affine: Affine
     at_input: bool
-    through: tuple[Layer, ...]
+    through: Step | None = None
 
     @property
     def layers(self) -> list[Layer]:
         """The layers that take it in: a host, or all of a run."""
         return self.target.layers if isinstance(self.target, Run) else [self.target.layer]
-
-    @property
-    def altered(self) -> list[Layer]:
-        """The layers whose tops hold other values once the move is made.
-
-        On the way back the layer next to the run keeps its value, since that becomes the run's.
-        """
-        if self.at_input:
-            return list(self.through)
-        return [*self.through[1:], self.layers[-1]] if self.through else []
 
     def apply(self, context: Context) -> bool:
         """Make the move; gives whether a host gains a bias by it."""
@@ -69,22 +71,81 @@ class Move:
         return True
 
 
-def backward(
-    context: Context,
-    value: Value,
-    reader: Layer,
-    affine: Affine,
-    through: tuple[Layer, ...] = (),
-) -> list[Move] | Reason:
+def passed(moves: Sequence[Move]) -> list[Layer]:
+    """The layers that moves of one run pass, each once, in the order they are met."""
+    found: dict[Step, None] = {}
+    for move in moves:
+        new: list[Step] = []
+        step = move.through
+        while step is not None and step not in found:
+            new.append(step)
+            step = step.before
+        found.update(dict.fromkeys(reversed(new)))
+    return list(dict.fromkeys(step.layer for step in found))
+
+
+def altered(moves: Sequence[Move]) -> list[Layer]:
+    """The layers whose tops hold other values once all the moves of one run are made.
+
+    On the way back the layer next to the run keeps its value, since that becomes the run's.
+    """
+    through = passed(moves)
+    if not through or moves[0].at_input:
+        return through
+    return [*through[1:], *(move.layers[-1] for move in moves)]
+
+
+_Found: TypeAlias = "Move | Reason | Iterator[Callable[[], _Found]]"
+"""What a look at one place gives: a move, why there is none, or the places to look at next."""
+
+
+def backward(context: Context, value: Value, reader: Layer, affine: Affine) -> list[Move] | Reason:
     """What must take `affine` in, so that `reader` finds it done in the value it reads.
 
     Args:
         context: the network and how it is read.
         value: what `reader` reads.
-        reader: the layer at whose bottom the search stands; the value's only reader.
+        reader: the value's only reader.
         affine: what is to be done to the value.
-        through: the layers passed so far.
     """
+    return _search(_into_producer(context, value, reader, affine, None))
+
+
+def forward(context: Context, value: Value, affine: Affine) -> list[Move] | Reason:
+    """What must take `affine` in, so that it need not be done to the value any more.
+
+    Args:
+        context: the network and how it is read.
+        value: what all the readers read.
+        affine: what is to be done to the value.
+    """
+    return _search(_into_readers(context, value, affine, None))
+
+
+def _search(found: _Found) -> list[Move] | Reason:
+    """All the moves that a look leads to, in order, or the first reason why one cannot be."""
+    moves: list[Move] = []
+    stack: list[Iterator[Callable[[], _Found]]] = []
+    while True:
+        if isinstance(found, Reason):
+            return found
+        if isinstance(found, Move):
+            moves.append(found)
+        else:
+            stack.append(found)
+        look = None
+        while stack and look is None:
+            look = next(stack[-1], None)
+            if look is None:
+                stack.pop()
+        if look is None:
+            return moves
+        found = look()
+
+
+def _into_producer(
+    context: Context, value: Value, reader: Layer, affine: Affine, through: Step | None
+) -> _Found:
     refusal = other_readers(context.net, value, reader)
     if refusal:
         return refusal
@@ -102,33 +163,22 @@ def backward(
     asked = passing.before(context, producer, affine)
     if isinstance(asked, Reason):
         return asked
-    return _all(
-        backward(context, bottom, producer, part, (*through, producer)) for bottom, part in asked
-    )
+    step = Step(producer, through)
+    return (partial(_into_producer, context, b, producer, part, step) for b, part in asked)
 
 
-def forward(
-    context: Context, value: Value, affine: Affine, through: tuple[Layer, ...] = ()
-) -> list[Move] | Reason:
-    """What must take `affine` in, so that it need not be done to the value any more.
-
-    Args:
-        context: the network and how it is read.
-        value: what all the readers read.
-        affine: what is to be done to the value.
-        through: the layers passed so far.
-    """
+def _into_readers(context: Context, value: Value, affine: Affine, through: Step | None) -> _Found:
     if value.is_output:
         return Reason(Code.NETWORK_OUTPUT, f"'{value.name}' is an output of the network")
     seen = seen_by_others(context.net, value)
     if seen:
         return seen
-    return _all(_into_reader(context, value, reader, affine, through) for reader in value.readers)
+    return (partial(_into_reader, context, value, r, affine, through) for r in value.readers)
 
 
 def _into_reader(
-    context: Context, value: Value, reader: Layer, affine: Affine, through: tuple[Layer, ...]
-) -> list[Move] | Reason:
+    context: Context, value: Value, reader: Layer, affine: Affine, through: Step | None
+) -> _Found:
     if reader.bottoms.count(value) > 1:
         return Reason(Code.OTHER_READER, f"{reader} reads '{value.name}' twice")
     run = context.runs.get(reader)
@@ -137,35 +187,27 @@ def _into_reader(
     host = context.host(reader)
     if host is not None:
         refusal = host.input_misfit(affine) or other_users(context.net, [host.layer])
-        return refusal or [Move(host, affine, True, through)]
+        return refusal or Move(host, affine, True, through)
     asked = passing.behind(context, reader, affine)
     if isinstance(asked, Reason):
         return asked
-    return _all(forward(context, top, part, (*through, reader)) for top, part in asked)
+    step = Step(reader, through)
+    return (partial(_into_readers, context, top, part, step) for top, part in asked)
 
 
-def _into_run(context: Context, run: Run, move: Move) -> list[Move] | Reason:
+def _into_run(context: Context, run: Run, move: Move) -> Move | Reason:
     if not context.collapse:
         why = f"{run.layers[-1]} stays as it is, as the user asked (--no-collapse)"
         return Reason(Code.CHOSEN, why)
-    return no_scale(context, run, move.affine) or [move]
+    return no_scale(context, run, move.affine) or move
 
 
-def _into_output(context: Context, host: Host, move: Move) -> list[Move] | Reason:
+def _into_output(context: Context, host: Host, move: Move) -> Move | Reason:
     if len(host.layer.tops) != 1:
         why = f"{host.layer} has {len(host.layer.tops)} tops, which all come from the same weights"
         return Reason(Code.SHARED_WEIGHTS, why)
     refusal = host.misfit(move.affine) or other_users(context.net, [host.layer])
-    return refusal or [move]
-
-
-def _all(results: Iterable[list[Move] | Reason]) -> list[Move] | Reason:
-    moves: list[Move] = []
-    for result in results:
-        if isinstance(result, Reason):
-            return result
-        moves.extend(result)
-    return moves
+    return refusal or move
 
 
 def other_users(net: Net, layers: Sequence[Layer]) -> Reason | None:

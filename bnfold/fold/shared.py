@@ -89,4 +89,4 @@ def _sharer(context: Context, layer: Layer) -> Sharer | None:
 
 
 def _move(sharer: Sharer) -> Move:
-    return Move(sharer.host, sharer.run.affine, False, ())
+    return Move(sharer.host, sharer.run.affine, False)

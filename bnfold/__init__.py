@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bnfold.checks.pruned import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.verification import Verification
     from bnfold.checks.verify import VerifyOptions
-    from bnfold.errors import BnfoldError, CheckFailedError
+    from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
     from bnfold.fold import (
         Branches,
         Code,
@@ -53,6 +53,7 @@ _HOMES = {
     "DeadChannels": "bnfold.fold",
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
+    "InterruptedWarning": "bnfold.errors",
     "MeasuredPruneReport": "bnfold.checks.pruned",
     "Metric": "bnfold.checks.accuracy_report",
     "Outcome": "bnfold.fold",
@@ -82,6 +83,7 @@ __all__ = [
     "DeadChannels",
     "EngineChange",
     "Fate",
+    "InterruptedWarning",
     "MeasuredPruneReport",
     "Metric",
     "Outcome",

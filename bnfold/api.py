@@ -101,8 +101,8 @@ def merge(
     with one_line_errors():
         if dry_run:
             return job.rehearse()
-        job.check_targets(force)
         with Outputs() as outputs:
+            job.claim(outputs, force)
             report = job.write(outputs)
             if verify:
                 from bnfold.checks.proof import prove
@@ -217,8 +217,8 @@ def prune(
     with one_line_errors():
         if dry_run:
             return job.rehearse()
-        job.files.check_targets(force)
         with Outputs() as outputs:
+            job.files.claim(outputs, force)
             report = job.write(outputs)
             if accuracy is None:
                 return report

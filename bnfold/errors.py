@@ -16,3 +16,10 @@ class CheckFailedError(BnfoldError):
 
     The command line prints it and exits with 1.
     """
+
+
+class InterruptedWarning(UserWarning):
+    """An earlier run was killed while it wrote files that are used now, and what became of it.
+
+    The command line prints it in a line.
+    """

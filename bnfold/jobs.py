@@ -14,7 +14,7 @@ from bnfold.caffemodel import CaffemodelError, LayerEdit, NewLayer, Weights, ope
 from bnfold.errors import BnfoldError
 from bnfold.fold import Options, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
-from bnfold.outputs import Outputs, check_targets
+from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import PrototxtError, load
 from bnfold.report import Counts, Report
 
@@ -73,12 +73,12 @@ class MergeJob:
             options,
         )
 
-    def check_targets(self, force: bool, extra: tuple[Path, ...] = ()) -> None:
-        """Refuse outputs (and `extra` ones) that may not be written.
+    def claim(self, outputs: Outputs, force: bool, extra: tuple[Path, ...] = ()) -> None:
+        """Say what will be written, with `extra` files; what may not be is refused.
 
         Raises:
-            BnfoldError: see `bnfold.outputs.check_targets`; or the inputs are one file, whose
-                default outputs would be one, too.
+            BnfoldError, OSError: see `Outputs.claim`; or the inputs are one file, whose default
+                outputs would be one, too.
         """
         if self.model == self.weights:
             raise BnfoldError(
@@ -86,7 +86,7 @@ class MergeJob:
                 ".caffemodel"
             )
         targets = [self.output_model, self.output_weights, *extra]
-        check_targets(targets, [self.model, self.weights], force)
+        outputs.claim(targets, [self.model, self.weights], force)
 
     def write(self, outputs: Outputs) -> Report:
         """Fold and write both files into `outputs`; they take their names when it is left."""
@@ -121,6 +121,7 @@ class MergeJob:
 
     @contextlib.contextmanager
     def _folded(self) -> Iterator[Folding]:
+        settle([self.model, self.weights])
         with open_weights(self.weights) as stored:
             net = read_net(self.model, self.options, stored)
             shapes = infer_shapes(net, self.options.treat_as)
@@ -160,6 +161,7 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
         BnfoldError: the files cannot be used.
     """
     with one_line_errors(), contextlib.ExitStack() as stack:
+        settle([model] if weights is None else [model, weights])
         stored = None if weights is None else stack.enter_context(open_weights(weights))
         size = None if weights is None else weights.stat().st_size
         net = read_net(model, options, stored)

@@ -17,7 +17,7 @@ from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
 from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, read_net
-from bnfold.outputs import Outputs
+from bnfold.outputs import Outputs, settle
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
 from bnfold.report import Counts
 
@@ -121,6 +121,7 @@ class PruneJob:
     @contextlib.contextmanager
     def _pruned(self) -> Iterator[Pruned]:
         options, plan = self.files.options, Plan()
+        settle([self.files.model, self.files.weights])
         with open_weights(self.files.weights) as stored:
             net = read_net(self.files.model, options, stored)
             shapes = infer_shapes(net, options.treat_as)

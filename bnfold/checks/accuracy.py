@@ -21,6 +21,7 @@ from bnfold.checks.preprocess import Preprocess, PreprocessOptions
 from bnfold.checks.scores import Interface, Scores, Tally, label_error
 from bnfold.errors import BnfoldError
 from bnfold.jobs import PathLike, folded_name, one_line_errors
+from bnfold.outputs import settle
 from bnfold.runtimes import Picked, Session, pick
 
 Progress = Callable[[int, int], None]
@@ -95,6 +96,8 @@ def accuracy(
         folded_name(original[0]) if folded_model is None else Path(folded_model),
         folded_name(original[1]) if folded_weights is None else Path(folded_weights),
     )
+    with one_line_errors():
+        settle([*original, *folded])
     for source_path, path in zip(original, folded, strict=True):
         if source_path.exists() and not path.exists():
             raise BnfoldError(

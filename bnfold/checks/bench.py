@@ -30,6 +30,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold import Options
 from bnfold.graph import infer_shapes
 from bnfold.jobs import PathLike, folded_name, one_line_errors, read_net
+from bnfold.outputs import settle
 from bnfold.report import Counts
 from bnfold.runtimes import Runtime, pick
 
@@ -83,6 +84,7 @@ def bench(
     pairs = (original, folded)
     job = _Job(pairs, threads, caffe_root, progress or (lambda what, done: None))
     with one_line_errors():
+        settle([*original, *folded])
         before = _counts(*original)
         _check_there(folded)
         after = _counts(*folded)

@@ -20,6 +20,7 @@ from bnfold.checks.tolerance import tolerance_of, write_nudged
 from bnfold.checks.verification import Compared, Verification
 from bnfold.errors import BnfoldError
 from bnfold.graph import Net, build
+from bnfold.outputs import settle
 from bnfold.prototxt import load
 from bnfold.runtimes import Place, Session, pick
 
@@ -127,6 +128,7 @@ def verify_files(
             is nothing to compare.
         PrototxtError, CaffemodelError, OSError: a file cannot be read.
     """
+    settle([files.model, files.weights, files.folded_model, files.folded_weights])
     files.check()
     with contextlib.ExitStack() as stack:
         stored = stack.enter_context(open_weights(files.weights))

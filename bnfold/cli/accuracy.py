@@ -110,14 +110,14 @@ def accuracy(
     from bnfold.cli.printing import json_bytes
     from bnfold.errors import CheckFailedError
     from bnfold.jobs import folded_name, one_line_errors
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
 
     json_file = None if json_target in (None, "-") else Path(json_target)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
             inputs = [model, weights, options["folded_model"] or folded_name(model)]
             inputs += [options["folded_weights"] or folded_name(weights), options["images"]]
-            check_targets([json_file], inputs, force)
+            outputs.claim([json_file], inputs, force)
         with ExitStack() as stack:
             report = bnfold.accuracy(
                 model,

@@ -13,12 +13,13 @@ import io
 import os
 import signal
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import click
 
 from bnfold import __version__
-from bnfold.errors import BnfoldError, CheckFailedError
+from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
 
 CHECK_FAILED = 1
 BAD_INPUT = 2
@@ -89,6 +90,26 @@ def _leave(code: int) -> NoReturn:
 
 
 def _run() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InterruptedWarning)
+        _print_interruptions()
+        return _run_command()
+
+
+def _print_interruptions() -> None:
+    """Have the one warning that is for people come out as all others of the command do."""
+    other = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, InterruptedWarning):
+            click.echo(f"bnfold: warning: {' '.join(str(message).splitlines())}", err=True)
+        else:
+            other(message, category, *rest, **more)
+
+    warnings.showwarning = show
+
+
+def _run_command() -> int:
     try:
         result: Any = cli.main(prog_name="bnfold", standalone_mode=False)
         sys.stdout.flush()

@@ -74,14 +74,14 @@ def bench(
     import bnfold
     from bnfold.cli.bench_printing import ProgressBar, json_bytes, show
     from bnfold.jobs import folded_name, one_line_errors
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
 
     json_file = None if json_target in (None, "-") else Path(json_target)
     folded_model = folded_model or folded_name(model)
     folded_weights = folded_weights or folded_name(weights)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
-            check_targets([json_file], [model, weights, folded_model, folded_weights], force)
+            outputs.claim([json_file], [model, weights, folded_model, folded_weights], force)
         with ProgressBar(quiet) as bar:
             report = bnfold.bench(
                 model,

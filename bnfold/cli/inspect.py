@@ -40,14 +40,14 @@ def inspect(
     """
     from bnfold.cli.printing import json_bytes, show
     from bnfold.jobs import one_line_errors, plan_only
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
 
     options = folding(values)
     json_file = None if json_target in (None, "-") else Path(json_target)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
             inputs = [model] if weights is None else [model, weights]
-            check_targets([json_file], inputs, force)
+            outputs.claim([json_file], inputs, force)
         report = plan_only(model, weights, options)
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))

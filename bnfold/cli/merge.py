@@ -92,7 +92,7 @@ def merge(
     from bnfold.cli.merge_verify import proof, show_proof
     from bnfold.cli.printing import json_bytes, show
     from bnfold.jobs import MergeJob, one_line_errors
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
 
     options = folding(values, keep_dtype=keep_dtype)
     check = proof(verify, dry_run, options.phase.value, tolerance, runtime, caffe_root, threads)
@@ -101,10 +101,10 @@ def merge(
     extra = () if json_file is None else (json_file,)
     with one_line_errors(), Outputs() as outputs:
         if dry_run:
-            check_targets(extra, [model, weights], force)
+            outputs.claim(extra, [model, weights], force)
             report = job.rehearse()
         else:
-            job.check_targets(force, extra)
+            job.claim(outputs, force, extra)
             report = check(job.write(outputs), outputs, quiet)
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))

@@ -147,7 +147,7 @@ def prune(
     from bnfold.fold import Options
     from bnfold.fold.channels.slim import Slimming
     from bnfold.jobs import one_line_errors
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
     from bnfold.pruning import PruneJob, read_channels
 
     json_file = None if json_target in (None, "-") else Path(json_target)
@@ -157,10 +157,10 @@ def prune(
         wish = Slimming(ratio, threshold, named, multiple, least, exclude)
         job = PruneJob.of(model, weights, output_model, output_weights, Options(), wish, merge)
         if dry_run:
-            check_targets(extra, [model, weights], force)
+            outputs.claim(extra, [model, weights], force)
             report = job.rehearse()
         else:
-            job.files.check_targets(force, extra)
+            job.files.claim(outputs, force, extra)
             report = job.write(outputs)
             if images is not None:
                 report = _measured(report, outputs, quiet, images, max_drop, checks)

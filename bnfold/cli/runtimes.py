@@ -32,13 +32,13 @@ def runtimes(caffe_root: Path | None, force: bool, json_target: str | None, quie
     import json
 
     from bnfold.jobs import one_line_errors
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
     from bnfold.runtimes import available
 
     json_file = None if json_target in (None, "-") else Path(json_target)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
-            check_targets([json_file], [], force)
+            outputs.claim([json_file], [], force)
         found = available(caffe_root)
         rows = [
             {"name": i.name, "found": i.found, "version": i.version, "detail": i.detail}

@@ -98,7 +98,7 @@ def verify(
     from bnfold.checks.preprocess import PreprocessOptions
     from bnfold.cli.verify_printing import json_bytes, progress_bar, show
     from bnfold.jobs import folded_name, one_line_errors
-    from bnfold.outputs import Outputs, check_targets
+    from bnfold.outputs import Outputs
 
     if images is not None and random is not None:
         raise click.UsageError("--images and --random exclude each other; choose one of the two")
@@ -121,7 +121,7 @@ def verify(
     json_file = None if json_target in (None, "-") else Path(json_target)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
-            check_targets([json_file], [model, weights, folded_model, folded_weights], force)
+            outputs.claim([json_file], [model, weights, folded_model, folded_weights], force)
         with progress_bar("verifying", quiet) as progress:
             found = bnfold.verify(
                 model,

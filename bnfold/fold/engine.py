@@ -11,7 +11,7 @@ from bnfold.caffemodel import schema
 from bnfold.fold.plan import EngineChange
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
-from bnfold.graph.windows import convolution_windows, spatial_axes
+from bnfold.graph.windows import convolution_windows, own_spatial_axes
 
 _PARAM = "convolution_param"
 
@@ -36,5 +36,5 @@ class EngineCaffe:
 
 def _is_pointwise(layer: Layer) -> bool:
     """Whether the kernel is 1 in all axes, however it is written."""
-    windows = convolution_windows(layer, spatial_axes(layer, None) or 2)
+    windows = convolution_windows(layer, own_spatial_axes(layer))
     return windows is not None and all(size == 1 for size in windows.kernel)

@@ -22,7 +22,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs, vector
 from bnfold.fold.weights import Dense, Pattern, Scaled
 from bnfold.graph import Layer
-from bnfold.graph.windows import DEPTHWISE_TYPES, Windows, convolution_windows, spatial_axes
+from bnfold.graph.windows import DEPTHWISE_TYPES, Windows, convolution_windows, own_spatial_axes
 from bnfold.graph.words import Words
 
 HOST_TYPES: Mapping[str, str] = {
@@ -188,11 +188,11 @@ class Host:
         else:
             spatial = tuple(shape[2:])
             windows = convolution_windows(self.layer, len(spatial))
-            kernel = windows.kernel if windows else ()
+            kernel = windows.kernel if windows else None
             outputs = shape[1] * self._group if self.kind == "Deconvolution" else shape[0]
-            fits = len(spatial) > 0 and weight.size > 0 and outputs == self.channels
+            fits = len(shape) > 1 and weight.size > 0 and outputs == self.channels
             fits &= shape[0] % self._group == 0 and spatial == kernel
-            size = "x".join(str(k) for k in kernel) or "of another number of axes"
+            size = "x".join(map(str, kernel)) if kernel else "of another number of axes"
             expected = f"num_output {self.channels}, group {self._group}, kernel {size}"
         if not fits:
             raise self._belongs(f"its weight has shape {'x'.join(map(str, shape))}", expected)
@@ -300,7 +300,7 @@ class Host:
         """The number of axes of its output."""
         if self.layer.record is not None and self.layer.record.blobs:
             return len(self.layer.record.blobs[0].shape)
-        return 2 + (spatial_axes(self.layer, None) or 2)
+        return 2 + own_spatial_axes(self.layer)
 
     def _outputs(self, shape: tuple[int, ...]) -> Pattern:
         """Which output channel each value of a weight of this shape belongs to."""
@@ -354,7 +354,7 @@ def conv_windows(layer: Layer) -> Windows:
     Raises:
         BnfoldError: no kernel is written, or kernel, stride and pad do not agree.
     """
-    windows = convolution_windows(layer, spatial_axes(layer, None) or 2)
+    windows = convolution_windows(layer, own_spatial_axes(layer))
     if windows is None:
         raise BnfoldError(
             f"{layer} (line {layer.line}): its kernel, stride, pad or dilation is missing or "

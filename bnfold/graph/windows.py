@@ -92,8 +92,16 @@ def spatial_axes(layer: Layer, bottom: Shape | None) -> int | None:
     return None
 
 
+def own_spatial_axes(layer: Layer) -> int:
+    """How many spatial axes a convolution has as far as it tells itself; two if nothing tells."""
+    found = spatial_axes(layer, None)
+    return 2 if found is None else found
+
+
 def convolution_windows(layer: Layer, spatial: int) -> Windows | None:
     """Return the window of a convolution or deconvolution, None if Caffe would refuse it.
+
+    A value without spatial axes needs no kernel: the layer then is a matrix for each group.
 
     Args:
         layer: a layer with a `convolution_param`.
@@ -162,7 +170,7 @@ def _spread(values: Sequence[int], spatial: int, default: int | None) -> tuple[i
         given = (default,)
     if len(given) == 1:
         return given * spatial
-    return given if given and len(given) == spatial else None
+    return given if len(given) == spatial else None
 
 
 def _pair(param: Any, name: str, prefix: str) -> tuple[int, int]:

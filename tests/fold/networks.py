@@ -147,6 +147,13 @@ def conv_in_one_dimension():
 
 
 @network(2, only_pycaffe=True)
+def convolution_without_spatial_axes():
+    """Caffe runs one on a value of two axes; its weight is a matrix, and a kernel may be given."""
+    net = start((3, 4)).conv("c", "data", 6, "", spatial=(), group=2).batch_norm("b", "c")
+    return net.relu("r", "c").conv("d", "c", 3, "kernel_size: 1", spatial=()).scale("s", "d")
+
+
+@network(2, only_pycaffe=True)
 def conv_in_three_dimensions():
     net = start((2, 3, 5, 6, 4)).conv("c", "data", 4, "kernel_size: 2", spatial=(2, 2, 2))
     return net.batch_norm("b", "c").scale("s", "c")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -108,8 +109,10 @@ class Drawing:
                 self.shapes[top] = shape
                 self.last = top
 
-    def storage(self) -> str:
-        return self.random.choice(["float"] * 6 + ["double", "legacy", "legacy"])
+    def storage(self, axes: int = 4) -> str:
+        """How weights are stored; Caffes that wrote the legacy form had four axes only."""
+        found = self.random.choice(["float"] * 6 + ["double", "legacy", "legacy"])
+        return "float" if found == "legacy" and axes != 4 else found
 
     def signed(self, axis: int, rank: int) -> int:
         """The same axis, counted from either end."""
@@ -376,7 +379,7 @@ class Drawing:
             tuple(words),
             self.outer(name, len(blobs)),
             tuple(blobs),
-            self.storage(),
+            self.storage(rank),
         )
         self.put(node, (*shape[:axis], outputs, *left))
 
@@ -432,32 +435,26 @@ class Drawing:
         self.put(node, (*shape[:axis], outputs))
 
     def siamese(self) -> None:
-        """Two layers with one weight, which the second file record repeats."""
-        candidates = [
-            node
-            for node in self.nodes
-            if node.type in ("Convolution", "InnerProduct") and not node.outer
-        ]
-        if not candidates:
+        """Two layers with one weight, and perhaps the same batch norm behind each."""
+        first = self.random.choice(self.nodes)
+        made = self.shapes.get(first.tops[0]) if first.tops else None
+        if first.type not in ("Convolution", "InnerProduct") or first.outer or made is None:
             return
-        first = self.random.choice(candidates)
-        made = self.original(first)
-        mate = self.pick(lambda shape: shape == made)
-        top = next((s for t, s in self.shapes.items() if t == first.tops[0]), None)
-        if mate is None or top is None:
+        read = self.shapes.get(first.bottoms[0])
+        mate = self.pick(lambda shape: shape == read)
+        if mate is None:
             return
         shared = tuple(f'param {{ name: "{first.name}.{i}" }}' for i in range(len(first.blobs)))
         at = self.nodes.index(first)
-        self.nodes[at] = Node(**{**vars(first), "outer": shared})
+        self.nodes[at] = replace(first, outer=shared)
+        behind = [node for node in self.nodes[at + 1 :] if node.bottoms == node.tops == first.tops]
         name = self.name("twin")
         self.read.add(mate)
-        self.put(
-            Node(**{**vars(self.nodes[at]), "name": name, "bottoms": (mate,), "tops": (name,)}),
-            top,
-        )
-
-    def original(self, node: Node) -> Shape | None:
-        return self.shapes.get(node.bottoms[0])
+        self.put(replace(self.nodes[at], name=name, bottoms=(mate,), tops=(name,)), made)
+        for node in behind:
+            if self.chance(0.8):
+                again = replace(node, name=self.name("twin"), bottoms=(name,), tops=(name,))
+                self.put(again, made)
 
     def branches(self) -> None:
         """Parallel convolutions of one value, each with a batch norm, that an Eltwise adds."""
@@ -474,7 +471,7 @@ class Drawing:
             blobs: tuple[Array, ...] = (weight, self.shifts((outputs,)))
             self.read.add(bottom)
             node = Node(name, "Convolution", (bottom,), (name,), "convolution_param", tuple(words))
-            self.put(Node(**{**vars(node), "blobs": blobs}), (shape[0], outputs, *shape[2:]))
+            self.put(replace(node, blobs=blobs), (shape[0], outputs, *shape[2:]))
             if self.chance(0.7):
                 self.random.choice([self.batch_norm, self.scale, self.pointwise])()
             ends.append(self.last)

@@ -34,7 +34,7 @@ from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
-from bnfold.graph.windows import Windows, convolution_windows, spatial_axes
+from bnfold.graph.windows import Windows, convolution_windows, own_spatial_axes
 from bnfold.graph.words import Words
 
 
@@ -138,7 +138,7 @@ def windows_of(layer: Layer) -> Windows | None:
     """The windows of a convolution, or None where they cannot be told in full."""
     if Words.of(layer, "convolution_param").names - _fields(layer):
         return None
-    return convolution_windows(layer, spatial_axes(layer, None) or 2)
+    return convolution_windows(layer, own_spatial_axes(layer))
 
 
 def _fields(layer: Layer) -> set[str]:

@@ -14,7 +14,8 @@ import pytest
 from models import Model
 
 import bnfold
-from bnfold import outputs
+from bnfold.caffemodel import open_weights
+from bnfold.outputs import Outputs, commit
 
 
 def network() -> Model:
@@ -148,13 +149,26 @@ def test_link_that_goes_in_a_circle(refuses, tmp_path):
     refuses("exists", output_model=tmp_path / "loop")
 
 
-def test_force_replaces_a_link_and_not_what_it_leads_to(pair, tmp_path):
-    other = tmp_path / "other"
-    other.write_text("mine")
+@pytest.mark.parametrize("force", [False, True])
+def test_symbolic_link_is_neither_followed_nor_replaced(force, refuses, tmp_path):
+    (tmp_path / "other").write_text("mine")
     (tmp_path / "link").symlink_to("other")
-    bnfold.merge(*pair, output_model=tmp_path / "link", force=True)
-    assert other.read_text() == "mine"
-    assert not (tmp_path / "link").is_symlink()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    refuses(["link", "symbolic link", "leads to"], output_model=tmp_path / "link", force=force)
+    refuses("symbolic link", output_weights=tmp_path / "dangling", force=force)
+
+
+def test_folder_behind_a_link_is_written_to(pair, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    bnfold.merge(
+        *pair, output_model=tmp_path / "link" / "x", output_weights=tmp_path / "real" / "y"
+    )
+    assert {path.name for path in (tmp_path / "real").iterdir()} == {"x", "y"}
+
+
+def test_hidden_name_of_its_own_is_no_output(refuses, tmp_path):
+    refuses("choose another", output_model=tmp_path / ".bnfold-new.x")
 
 
 # ---------------------------------------------------------------- failing midway
@@ -207,15 +221,17 @@ def test_rename_that_fails_undoes_the_other(failing, existing, refuses, monkeypa
     if existing:
         (tmp_path / "net.folded.prototxt").write_text("old model")
         (tmp_path / "net.folded.caffemodel").write_text("old weights")
-    real, calls = outputs._replace, []
+    real, calls = commit._replace, []
 
     def replace(temporary, target):
+        if target.name.startswith(".bnfold-"):
+            return real(temporary, target)
         calls.append(target)
         if len(calls) == failing + 1:
             raise OSError(5, "Input/output error", str(target))
         return real(temporary, target)
 
-    monkeypatch.setattr(outputs, "_replace", replace)
+    monkeypatch.setattr(commit, "_replace", replace)
     refuses("Input/output error", force=existing)
     assert len(calls) == failing + 1
 
@@ -229,7 +245,7 @@ def test_no_permission_in_the_folder(refuses, monkeypatch, tmp_path):
         return real(path, flags, *more, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(outputs.os, "open", denied)
+        patched.setattr(os, "open", denied)
         target = tmp_path / "net.folded.caffemodel"
         refuses([f"{target}: Permission denied", "check its permissions"])
 
@@ -250,7 +266,8 @@ def test_termination_in_the_midst_of_a_merge_leaves_nothing(sent, tmp_path):
     arguments = ["merge", "--model", str(model), "--weights", str(weights)]
     process = subprocess.Popen([sys.executable, "-c", slow, *arguments], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"here\n"
-    assert len(snapshot(folder)) == 3
+    # The weights, and the locks of both outputs.
+    assert len(snapshot(folder)) == 2 + 3
     process.send_signal(sent)
     start = time.monotonic()
     assert process.wait(timeout=20) == 128 + sent
@@ -283,7 +300,149 @@ def test_permissions_follow_the_umask(mask, mode, pair):
         assert path.stat().st_mode & 0o777 == mode
 
 
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize(
+    ("source", "mode"), [(0o600, 0o600), (0o640, 0o640), (0o604, 0o604), (0o444, 0o644)]
+)
+def test_outputs_are_never_more_readable_than_either_input(
+    source, mode, index, pair, tmp_path, monkeypatch
+):
+    pair[index].chmod(source)
+    seen = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(os.fstat(fd).st_mode), real(fd)))
+    report = bnfold.merge(*pair)
+    for path in (report.output_model, report.output_weights):
+        assert path.stat().st_mode & 0o777 == mode
+    assert len(seen) >= 4
+
+
+def test_outputs_of_another_group_are_not_readable_for_it(pair):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another group")
+    os.chown(pair[1], 0, 12345)
+    pair[1].chmod(0o640)
+    report = bnfold.merge(*pair)
+    for path in (report.output_model, report.output_weights):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_report_is_no_more_readable_than_the_inputs(pair, tmp_path):
+    pair[1].chmod(0o600)
+    target = tmp_path / "plan.json"
+    arguments = ["inspect", "--model", pair[0], "--weights", pair[1], "--json", target, "-q"]
+    subprocess.run([sys.executable, "-m", "bnfold", *arguments], check=True)
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_force_keeps_mode_and_owner_of_what_it_replaces(mode, pair):
+    report = bnfold.merge(*pair)
+    targets = report.output_model, report.output_weights
+    owner = (12345, 12346) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    for target in targets:
+        os.chown(target, *owner)
+        target.chmod(mode)
+    bnfold.merge(*pair, force=True)
+    for target in targets:
+        status = target.stat()
+        assert status.st_mode & 0o777 == mode
+        assert (status.st_uid, status.st_gid) == owner
+
+
+def test_file_of_another_user_is_not_replaced_if_it_could_not_be_given_back(
+    refuses, tmp_path, monkeypatch
+):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user")
+    target = tmp_path / "net.folded.prototxt"
+    target.write_text("theirs")
+    os.chown(target, 12345, 12345)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    refuses(["another user", "remove it"], force=True)
+
+
 def test_inputs_may_be_read_only(pair):
     for path in pair:
         path.chmod(0o444)
     assert list(bnfold.merge(*pair).plan.of(bnfold.Fate.FOLDED))
+
+
+# ---------------------------------------------------------------- others at work
+
+
+def test_second_merge_onto_the_same_target_is_refused_until_the_first_is_done(pair, tmp_path):
+    other = tmp_path / "other"
+    with Outputs() as first:
+        first.claim([tmp_path / "net.folded.caffemodel", other], pair, force=False)
+        with pytest.raises(bnfold.BnfoldError, match="another bnfold is writing"):
+            bnfold.merge(*pair)
+        with pytest.raises(bnfold.BnfoldError, match="another bnfold is writing"):
+            bnfold.merge(*pair, output_model=other, output_weights=tmp_path / "w", force=True)
+        bnfold.merge(*pair, output_model=tmp_path / "m", output_weights=tmp_path / "w")
+    bnfold.merge(*pair)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_many_merges_onto_one_pair_leave_the_whole_of_one(tmp_path):
+    pairs = []
+    for channels in (3, 4, 5, 6):
+        net = Model(seed=channels).input("data", (1, 3, 8, 8)).conv("c", "data", channels)
+        pairs.append(net.batch_norm("b", "c").save(tmp_path, f"net{channels}"))
+    outputs = ["--output-model", tmp_path / "m", "--output-weights", tmp_path / "w", "--force"]
+    commands = [
+        [sys.executable, "-m", "bnfold", "merge", "--model", m, "--weights", w, *outputs]
+        for m, w in pairs
+    ]
+    runs = [subprocess.Popen(c, stderr=subprocess.PIPE, stdout=-1) for c in commands]
+    errors = [run.communicate()[1].decode() for run in runs]
+    codes = [run.returncode for run in runs]
+    assert 0 in codes
+    for code, error in zip(codes, errors, strict=True):
+        assert code == 0 or (code == 2 and "another bnfold is writing" in error)
+    assert f"num_output: {_outputs_of(tmp_path / 'w')} " in (tmp_path / "m").read_text()
+    assert not list(tmp_path.glob(".*"))
+
+
+def _outputs_of(weights: Path) -> int:
+    with open_weights(weights) as stored:
+        return stored.records[0].blobs[0].shape[0]
+
+
+def test_file_that_appears_meanwhile_is_not_replaced_without_force(pair, tmp_path):
+    targets = [tmp_path / "m", tmp_path / "w"]
+
+    def write():
+        with Outputs() as outputs:
+            outputs.claim(targets, pair, force=False)
+            for target in targets:
+                outputs.write(target, b"new")
+            targets[1].write_bytes(b"from elsewhere")
+
+    with pytest.raises(bnfold.BnfoldError, match="exists"):
+        write()
+    assert not targets[0].exists()
+    assert targets[1].read_bytes() == b"from elsewhere"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_file_system_without_hard_links_is_undone_as_well(pair, tmp_path, monkeypatch):
+    def none(*_, **__):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    bnfold.merge(*pair)
+    folded = tmp_path / "net.folded.prototxt", tmp_path / "net.folded.caffemodel"
+    folded[1].write_text("old")
+    real = commit._replace
+
+    def failing(hidden, target):
+        if target == folded[0]:
+            raise OSError(5, "Input/output error", str(target))
+        real(hidden, target)
+
+    monkeypatch.setattr(commit, "_replace", failing)
+    with pytest.raises(bnfold.BnfoldError, match="Input/output"):
+        bnfold.merge(*pair, force=True)
+    assert folded[1].read_text() == "old"
+    assert not list(tmp_path.glob(".*"))

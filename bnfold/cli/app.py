@@ -73,12 +73,15 @@ def main() -> NoReturn:
     # A merge is over before there is any garbage to speak of; looking for it takes 20 ms of 350.
     gc.set_threshold(1_000_000, 10, 10)
     _prepare_streams()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # What the caller chose to ignore (`nohup bnfold ...`) stays ignored.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _terminated)
-    _leave(_run())
+    signals = _Signals()
+    code = BAD_INPUT
+    try:
+        code = _run()
+    except BaseException:
+        # Whatever a signal's exception became on its way out of a library, it was the signal.
+        if signals.first is None:
+            raise
+    _leave(code if signals.first is None else 128 + signals.first)
 
 
 def _leave(code: int) -> NoReturn:
@@ -128,21 +131,68 @@ def _run_command() -> int:
         # The reader went away (`bnfold inspect ... | head`); leave nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # The library has turned those of files into its own.
+        return _fail(f"standard output: {error.strerror}; what was to be printed is lost")
     return result if isinstance(result, int) else 0
 
 
 def _fail(message: str, code: int = BAD_INPUT) -> int:
-    click.echo(f"bnfold: {' '.join(message.splitlines())}", err=True)
+    with contextlib.suppress(OSError):
+        click.echo(f"bnfold: {' '.join(message.splitlines())}", err=True)
     return code
 
 
 def _prepare_streams() -> None:
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        # Where the caller closed one, the next file to be opened would take its place. Of the wrong
+        # mode, so that what is printed is missed; but for errors, which have nowhere to go.
+        if not _is_open(number):
+            os.open(os.devnull, mode)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
     # Names in a model may hold bytes that are no UTF-8; they must not break a report.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _terminated(number: int, frame: Any) -> None:
-    # As an exception, so that files that are half written are removed on the way out.
-    raise SystemExit(128 + number)
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+class _Signals:
+    """The signals that end a process, as exceptions: what is half written is removed on the way.
+
+    Attributes:
+        first: the signal that came first; None while there was none.
+    """
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            # What the caller chose to ignore (`nohup bnfold ...`) stays ignored.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._came)
+        self._unraisable = sys.unraisablehook
+        sys.unraisablehook = self._ignored
+
+    def _came(self, number: int, frame: Any) -> NoReturn:
+        self.first = self.first or number
+        raise SystemExit(128 + number)
+
+    def _ignored(self, what: Any) -> None:
+        """Python drops exceptions in some places, such as `__del__`: have the signal come again."""
+        if self.first is None or not isinstance(what.exc_value, SystemExit):
+            self._unraisable(what)
+            return
+        import threading
+
+        threading.Timer(0.01, os.kill, (os.getpid(), self.first)).start()

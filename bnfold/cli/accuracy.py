@@ -13,13 +13,13 @@ from bnfold.cli.options import (
     FILE,
     folded_options,
     label_options,
-    model_option,
+    pair_options,
     report_options,
     root_option,
     runtime_options,
-    weights_option,
 )
 from bnfold.cli.preprocess_options import preprocess_options
+from bnfold.cli.usage import check_engine, check_json_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,7 @@ _SHOWN = 20
     epilog="Exit codes: 0 as accurate as before, 1 the accuracy dropped by more than --max-drop, "
     "2 bad input or usage."
 )
-@model_option
-@weights_option
+@pair_options
 @folded_options
 @click.option(
     "--images",
@@ -105,6 +104,8 @@ def accuracy(
       bnfold accuracy --model deploy.prototxt --weights x.caffemodel --images val_lmdb \\
           --mean-file mean.binaryproto --crop 227 --max-drop 0.1 --json accuracy.json
     """
+    check_json_only(json_target)
+    check_engine(options["runtime"])
     import bnfold
     from bnfold.checks.accuracy import BATCH
     from bnfold.cli.printing import json_bytes

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from bnfold import __version__
+from bnfold.cli.usage import Group
 from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
 
 CHECK_FAILED = 1
@@ -29,7 +30,7 @@ COMMANDS = ("merge", "inspect", "verify", "accuracy", "bench", "prune", "runtime
 """The commands, in the order of their help; each is in the module of its name."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -8,11 +8,11 @@ import click
 
 from bnfold.cli.options import (
     folded_options,
-    model_option,
+    pair_options,
     report_options,
     runtime_options,
-    weights_option,
 )
+from bnfold.cli.usage import check_engine, check_json_only, not_with
 
 
 @click.command(
@@ -20,8 +20,7 @@ from bnfold.cli.options import (
     "folding saved exactly the time that the engine's own profile gives to the removed layers. "
     "Brackets hold the quartiles of times, and what the median of ratios is in with 95 %."
 )
-@model_option
-@weights_option
+@pair_options
 @folded_options
 @click.option(
     "--batch",
@@ -71,6 +70,9 @@ def bench(
       bnfold bench --model deploy.prototxt --weights x.caffemodel \\
           --runtime opencv --threads 1 --batch 8 --seconds 20 --json -
     """
+    check_json_only(json_target)
+    check_engine(runtime)
+    not_with("--repeats, which says how many rounds there are,", repeats is not None, ["seconds"])
     import bnfold
     from bnfold.cli.bench_printing import ProgressBar, json_bytes, show
     from bnfold.jobs import folded_name, one_line_errors

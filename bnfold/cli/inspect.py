@@ -7,17 +7,12 @@ from typing import Any
 
 import click
 
-from bnfold.cli.options import FILE, folding, folding_options, model_option, report_options
+from bnfold.cli.options import folding, folding_options, loose_pair_options, report_options
+from bnfold.cli.usage import check_json_only
 
 
 @click.command()
-@model_option
-@click.option(
-    "--weights",
-    type=FILE,
-    metavar="CAFFEMODEL",
-    help="Its trained weights; without them the plan is made from the prototxt alone.",
-)
+@loose_pair_options
 @folding_options
 @report_options
 def inspect(
@@ -38,6 +33,7 @@ def inspect(
       bnfold inspect --model deploy.prototxt
       bnfold inspect --model deploy.prototxt --weights x.caffemodel --json plan.json
     """
+    check_json_only(json_target)
     from bnfold.cli.printing import json_bytes, show
     from bnfold.jobs import one_line_errors, plan_only
     from bnfold.outputs import Outputs

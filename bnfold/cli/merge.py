@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from bnfold.cli.options import (
-    FILE,
+    OUTPUT,
     folding,
     folding_options,
-    model_option,
+    pair_options,
     report_options,
     runtime_options,
-    weights_option,
 )
 
 
@@ -22,26 +21,20 @@ from bnfold.cli.options import (
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
     "What is kept stays exactly as it was; the report says why."
 )
-@model_option
-@weights_option
+@pair_options
 @click.option(
     "--output-model",
-    type=FILE,
+    type=OUTPUT,
     metavar="P",
     help="Where to write the prototxt  [default: deploy.folded.prototxt beside the input]",
 )
 @click.option(
     "--output-weights",
-    type=FILE,
+    type=OUTPUT,
     metavar="P",
     help="Where to write the caffemodel  [default: x.folded.caffemodel beside the input]",
 )
 @folding_options
-@click.option(
-    "--keep-dtype",
-    is_flag=True,
-    help="Store changed weights in the type they had (float16, double), not in float32.",
-)
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
 @click.option(
     "--verify",
@@ -63,7 +56,6 @@ def merge(
     weights: Path,
     output_model: Path | None,
     output_weights: Path | None,
-    keep_dtype: bool,
     dry_run: bool,
     verify: bool,
     tolerance: float | None,
@@ -94,7 +86,7 @@ def merge(
     from bnfold.jobs import MergeJob, one_line_errors
     from bnfold.outputs import Outputs
 
-    options = folding(values, keep_dtype=keep_dtype)
+    options = folding(values)
     check = proof(verify, dry_run, options.phase.value, tolerance, runtime, caffe_root, threads)
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     json_file = None if json_target in (None, "-") else Path(json_target)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bnfold.cli.usage import RUNTIME, check_engine, only_with
 from bnfold.outputs import Outputs
 from bnfold.report import Report
 
@@ -28,9 +29,9 @@ def proof(
         UsageError: options that exclude each other.
         BnfoldError: the tolerance is out of range.
     """
+    only_with("--verify", wanted, ["tolerance", *RUNTIME])
+    check_engine(runtime)
     if not wanted:
-        if tolerance is not None:
-            raise click.UsageError("--tolerance is for --verify; give both")
         return lambda report, outputs, quiet: report
     if dry_run:
         raise click.UsageError("--dry-run writes no network to --verify; choose one of the two")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -13,21 +14,75 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FILE = click.Path(path_type=Path)
+
+class _File(click.Path):  # type: ignore[type-arg,unused-ignore]
+    """The path of a file, which is never empty; an output is no `-` either."""
+
+    def __init__(self, *, output: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self._output = output
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("it is empty; give a path", param, ctx)
+        if self._output and value == "-":
+            self.fail("'-' is no output; networks are written to files", param, ctx)
+        return super().convert(value, param, ctx)
 
 
-def model_option(function: F) -> F:
-    """`--model`."""
-    return click.option(
-        "--model", required=True, type=FILE, metavar="PROTOTXT", help="The network's prototxt."
-    )(function)
+class _JsonTarget(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """The path of a file, or `-`."""
+
+    name = "P|-"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("it is empty; give a path, or '-'", param, ctx)
+        return value
 
 
-def weights_option(function: F) -> F:
-    """`--weights`."""
-    return click.option(
-        "--weights", required=True, type=FILE, metavar="CAFFEMODEL", help="Its trained weights."
-    )(function)
+FILE = _File()
+OUTPUT = _File(output=True)
+
+
+def pair_options(function: F) -> F:
+    """`--model` and `--weights`, which may be given as two arguments as well."""
+    return _pair(function, weights_needed=True)
+
+
+def loose_pair_options(function: F) -> F:
+    """`--model`, and `--weights` where there are some; as arguments as well."""
+    return _pair(function, weights_needed=False)
+
+
+def _pair(function: F, *, weights_needed: bool) -> F:
+    @functools.wraps(function)
+    def command(**arguments: Any) -> Any:
+        files = list(arguments.pop("files"))
+        for name in ("model", "weights"):
+            if arguments[name] is None and files:
+                arguments[name] = files.pop(0)
+            if arguments[name] is None and (name == "model" or weights_needed):
+                raise click.UsageError(
+                    f"Missing option '--{name}'; give it, or the files as arguments: MODEL WEIGHTS"
+                )
+        if files:
+            raise click.UsageError(
+                f"Got an unexpected argument '{files[0]}'; what is given as an option is not "
+                "given as an argument again, and there are two at most: MODEL WEIGHTS"
+            )
+        return function(**arguments)
+
+    rest = "" if weights_needed else "; without them the plan is made from the prototxt alone"
+    for option in (
+        click.option(
+            "--weights", type=FILE, metavar="CAFFEMODEL", help=f"Its trained weights{rest}."
+        ),
+        click.option("--model", type=FILE, metavar="PROTOTXT", help="The network's prototxt."),
+        click.argument("files", nargs=-1, type=FILE, metavar="[MODEL WEIGHTS]"),
+    ):
+        command = option(command)
+    return cast(F, command)
 
 
 def folded_options(function: F) -> F:
@@ -145,6 +200,11 @@ def folding_options(function: F) -> F:
             help="Leave chains with a layer of this name (or glob) alone; may be given again.",
         ),
         click.option(
+            "--keep-dtype",
+            is_flag=True,
+            help="Store changed weights in the type they had (float16, double), not in float32.",
+        ),
+        click.option(
             "--eps",
             type=float,
             metavar="E",
@@ -155,7 +215,7 @@ def folding_options(function: F) -> F:
     return function
 
 
-def folding(values: Mapping[str, Any], *, keep_dtype: bool = False) -> Options:
+def folding(values: Mapping[str, Any]) -> Options:
     """The library's options from what `folding_options` gave a command.
 
     Raises:
@@ -175,7 +235,7 @@ def folding(values: Mapping[str, Any], *, keep_dtype: bool = False) -> Options:
         phase=Phase.named(values["phase"]),
         eps=values["eps"],
         engine_caffe=values["engine_caffe"],
-        keep_dtype=keep_dtype,
+        keep_dtype=values["keep_dtype"],
         collapse=values["collapse"],
         branches=values["branches"],
         concat_branches=values["concat_branches"],
@@ -194,6 +254,7 @@ def report_options(function: F) -> F:
         click.option(
             "--json",
             "json_target",
+            type=_JsonTarget(),
             metavar="P|-",
             help="Write the report as JSON to file P, or to standard output for '-'.",
         ),

@@ -13,6 +13,8 @@ from bnfold.cli.options import FILE
 _NAMES = (
     "mean_value", "mean_file", "scale", "raw_scale", "resize", "crop", "channel_order", "gray",
 )  # fmt: skip
+PREPROCESS = (*_NAMES, "preprocess")
+"""The parameters that say how images become inputs, as click knows them."""
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -10,26 +10,28 @@ import click
 
 from bnfold.cli.options import (
     FILE,
+    OUTPUT,
     label_options,
-    model_option,
+    pair_options,
     report_options,
     root_option,
     runtime_options,
-    weights_option,
 )
-from bnfold.cli.preprocess_options import preprocess_options
+from bnfold.cli.preprocess_options import PREPROCESS, preprocess_options
+from bnfold.cli.usage import RUNTIME, check_engine, not_with, only_with
 
 if TYPE_CHECKING:
     from bnfold.outputs import Outputs
     from bnfold.prune_report import PruneReport
+
+_MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 
 
 @click.command(
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
     "Fine-tune the smaller network to win back what it lost."
 )
-@model_option
-@weights_option
+@pair_options
 @click.option(
     "--ratio",
     type=float,
@@ -72,13 +74,13 @@ if TYPE_CHECKING:
 @click.option("--merge", is_flag=True, help="Fold the smaller network, as `bnfold merge` does.")
 @click.option(
     "--output-model",
-    type=FILE,
+    type=OUTPUT,
     metavar="P",
     help="Where to write the prototxt  [default: deploy.pruned.prototxt beside the input]",
 )
 @click.option(
     "--output-weights",
-    type=FILE,
+    type=OUTPUT,
     metavar="P",
     help="Where to write the caffemodel  [default: x.pruned.caffemodel beside the input]",
 )
@@ -138,8 +140,9 @@ def prune(
     """
     if sum(given is not None for given in (ratio, threshold, channels)) != 1:
         raise click.UsageError("give one of --ratio, --threshold and --channels")
-    if max_drop is not None and images is None:
-        raise click.UsageError("--max-drop is measured on --images; give both")
+    only_with("--images", images is not None, ["max_drop", *_MEASURING, *PREPROCESS, *RUNTIME])
+    not_with("--channels, which says all that goes,", channels is not None, ["multiple", "least"])
+    check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
     from bnfold.cli.printing import json_bytes

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bnfold.cli.options import FILE, report_options
+from bnfold.cli.usage import check_json_only
 
 JSON_FORMAT = "bnfold.runtimes/1"
 
@@ -29,6 +30,7 @@ def runtimes(caffe_root: Path | None, force: bool, json_target: str | None, quie
       bnfold runtimes
       bnfold runtimes --caffe-root ~/caffe --json -
     """
+    check_json_only(json_target)
     import json
 
     from bnfold.jobs import one_line_errors

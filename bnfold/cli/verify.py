@@ -10,13 +10,13 @@ import click
 from bnfold.cli.options import (
     FILE,
     folded_options,
-    model_option,
+    pair_options,
     report_options,
     root_option,
     runtime_options,
-    weights_option,
 )
-from bnfold.cli.preprocess_options import preprocess_options
+from bnfold.cli.preprocess_options import PREPROCESS, preprocess_options
+from bnfold.cli.usage import check_engine, check_json_only, not_with, only_with
 from bnfold.errors import CheckFailedError
 
 
@@ -25,8 +25,7 @@ from bnfold.errors import CheckFailedError
     "the networks. Without --tolerance the limit is 16 times what moving every weight to a "
     "neighbouring float does, measured for each value."
 )
-@model_option
-@weights_option
+@pair_options
 @folded_options
 @click.option(
     "--images",
@@ -94,16 +93,18 @@ def verify(
       bnfold verify --model deploy.prototxt --weights x.caffemodel --images photos/ --layers
       bnfold verify --model deploy.prototxt --weights x.caffemodel --runtime opencv --json -
     """
+    check_json_only(json_target)
+    check_engine(runtime)
     import bnfold
-    from bnfold.checks.preprocess import PreprocessOptions
     from bnfold.cli.verify_printing import json_bytes, progress_bar, show
     from bnfold.jobs import folded_name, one_line_errors
     from bnfold.outputs import Outputs
 
     if images is not None and random is not None:
         raise click.UsageError("--images and --random exclude each other; choose one of the two")
-    if images is None and (root is not None or preprocess != PreprocessOptions()):
-        raise click.UsageError("options that are about images need --images")
+    only_with("--images", images is not None, ["root", *PREPROCESS])
+    both = images is not None and tolerance is not None
+    not_with("--images and --tolerance, where nothing is random", both, ["seed"])
     options = bnfold.VerifyOptions(
         images=images,
         root=root,

@@ -106,7 +106,7 @@ def test_a_fold_that_is_not_there(refused, arguments):
     ("options", "says"),
     [
         (["--images", "x", "--random", "3"], "exclude each other"),
-        (["--scale", "2"], "need --images"),
+        (["--scale", "2"], "effect without --images"),
         (["--tolerance", "-1"], "give 0 or more"),
         (["--random", "0"], "--random"),
     ],

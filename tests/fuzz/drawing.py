@@ -72,7 +72,7 @@ class Drawing:
         self.last = ""
         self.odds_of_dead = self.random.choice([0.0, 0.2, 0.6])
         self.odds_of_in_place = self.random.choice([0.1, 0.5, 0.8])
-        self.odds_of_chain = self.random.choice([0.5, 0.75, 0.9])
+        self.odds_of_chain = self.random.choice([0.3, 0.6, 0.9])
         self.odds_of_strange = self.random.choice([0.0, 0.0, 0.1])
 
     # ------------------------------------------------------------ pieces
@@ -155,7 +155,10 @@ class Drawing:
         assert bottom is not None
         shape, name = self.shapes[bottom], self.name(kind)
         outer = ("phase: TRAIN",) if kind == "Dropout" and self.chance(0.1) else ()
-        top = self.top(bottom, name)
+        # Caffe's AbsVal does not work in place.
+        top = name if kind == "AbsVal" else self.top(bottom, name)
+        if top == name:
+            self.read.add(bottom)
         self.put(Node(name, kind, (bottom,), (top,), holder, words, outer), shape)
 
     def strange(self) -> None:
@@ -456,6 +459,22 @@ class Drawing:
                 again = replace(node, name=self.name("twin"), bottoms=(name,), tops=(name,))
                 self.put(again, made)
 
+    def aliases(self) -> None:
+        """Other names for one memory, and layers on either side that write over it or read it."""
+        bottom = self.pick()
+        assert bottom is not None
+        kinds = [self.split, self.flatten, self.reshape, self.permute, self.concat, self.slice]
+        for _ in range(self.random.randint(1, 3)):
+            self.last = bottom
+            chain, self.odds_of_chain = self.odds_of_chain, 1.0
+            self.random.choice(kinds)()
+            for _ in range(self.random.randint(0, 3)):
+                if self.last in self.shapes:
+                    self.random.choice([self.pointwise, self.pointwise, self.scale, self.prelu])()
+            self.odds_of_chain = chain
+            if bottom not in self.shapes or self.chance(0.3):
+                bottom = self.pick() or bottom
+
     def branches(self) -> None:
         """Parallel convolutions of one value, each with a batch norm, that an Eltwise adds."""
         bottom = self.pick(lambda shape: len(shape) == 4)
@@ -609,7 +628,7 @@ class Drawing:
         return tuple(sizes), (words,)
 
     def permute(self) -> None:
-        bottom = self.pick(lambda shape: len(shape) > 1)
+        bottom = self.pick(lambda shape: 1 < len(shape) < 5)
         if bottom is None:
             return
         shape, name = self.shapes[bottom], self.name("permute")
@@ -747,7 +766,10 @@ class Drawing:
             sizes += [self.random.randint(1, 6) for _ in range(rank - 2)]
             name = f"data{number}"
             self.put(layer_input(name, sizes), tuple(sizes))
-        methods = [method for method, weight in KINDS for _ in range(weight)]
+        # Each network has much of some kinds and nothing of others, so that all pairs come up (A.
+        # Groce and others, "Swarm Testing", ISSTA 2012).
+        weights = [weight * self.random.choice([0.01, 1, 1, 1, 5]) for _, weight in KINDS]
+        methods = [method for method, _ in KINDS]
         self.convolution()
         for _ in range(self.random.choice([3, 5, 8, 12, 18])):
             if not self.shapes:
@@ -755,7 +777,7 @@ class Drawing:
             if self.odds_of_strange and self.chance(0.15):
                 self.strange()
             else:
-                getattr(self, self.random.choice(methods))()
+                getattr(self, self.random.choices(methods, weights)[0])()
         return self.asked()
 
     def asked(self) -> Case:
@@ -792,6 +814,7 @@ KINDS = (
     ("convolution", 8),
     ("inner_product", 2),
     ("siamese", 1),
+    ("aliases", 2),
     ("branches", 1),
     ("eltwise", 3),
     ("concat", 4),

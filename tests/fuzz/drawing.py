@@ -291,7 +291,7 @@ class Drawing:
         )
 
     def prelu(self) -> None:
-        bottom = self.pick(lambda shape: len(shape) > 1)
+        bottom = self.pick(lambda shape: 1 < len(shape) < 5)
         if bottom is None:
             return
         shape, name = self.shapes[bottom], self.name("prelu")

@@ -39,6 +39,7 @@ def merge(
     bn_dialect: str | None = None,
     treat_as: Mapping[str, str] | None = None,
     keep_dtype: bool = False,
+    float32: bool = False,
     dry_run: bool = False,
     force: bool = False,
     verify: bool | VerifyOptions = False,
@@ -64,7 +65,9 @@ def merge(
         bn_dialect: what the blobs of `BN` layers are, where that cannot be told: one of
             "variance", "inverse-std", "scale-shift".
         treat_as: layer types to take for a known one, {"MyConvolution": "Convolution"}.
-        keep_dtype: store changed blobs in the type they had; by default they become float32.
+        keep_dtype: store changed blobs in the type they had; by default they become float32. What
+            was float16 stays in NVIDIA's raw_data then, for forks that read it.
+        float32: store all blobs as plain float32, those included that nothing changes.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
         verify: run both networks in an engine, and write nothing unless they are the same
@@ -84,6 +87,7 @@ def merge(
         eps=eps,
         engine_caffe=engine_caffe,
         keep_dtype=keep_dtype,
+        float32=float32,
         collapse=collapse,
         branches=branches,
         concat_branches=concat_branches,
@@ -126,6 +130,8 @@ def inspect(
     only: Sequence[str] = (),
     bn_dialect: str | None = None,
     treat_as: Mapping[str, str] | None = None,
+    keep_dtype: bool = False,
+    float32: bool = False,
 ) -> Report:
     """Say what `merge` would do, and write nothing.
 
@@ -133,7 +139,7 @@ def inspect(
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
         phase, eps, engine_caffe, collapse, branches, concat_branches, dead_channels, keep, only,
-            bn_dialect, treat_as: as for `merge`.
+            bn_dialect, treat_as, keep_dtype, float32: as for `merge`.
 
     Returns:
         The plan; its outputs are None.
@@ -145,6 +151,8 @@ def inspect(
         phase=Phase.named(phase),
         eps=eps,
         engine_caffe=engine_caffe,
+        keep_dtype=keep_dtype,
+        float32=float32,
         collapse=collapse,
         branches=branches,
         concat_branches=concat_branches,
@@ -174,6 +182,7 @@ def prune(
     eps: float | None = None,
     bn_dialect: str | None = None,
     treat_as: Mapping[str, str] | None = None,
+    float32: bool = False,
     dry_run: bool = False,
     force: bool = False,
 ) -> PruneReport:
@@ -196,7 +205,7 @@ def prune(
         output_model: where to write the new prototxt; by default beside the old one, as
             `deploy.pruned.prototxt`.
         output_weights: where to write the new caffemodel, `x.pruned.caffemodel` by default.
-        eps, bn_dialect, treat_as: as for `merge`.
+        eps, bn_dialect, treat_as, float32: as for `merge`.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
 
@@ -209,7 +218,7 @@ def prune(
         BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
             is one line that says where, what and what to do. Nothing has been written then.
     """
-    options = Options(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {})
+    options = Options(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {}, float32=float32)
     wish = Slimming(ratio, threshold, channels, multiple, least, tuple(exclude))
     job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
     if accuracy is not None and dry_run:

@@ -16,7 +16,7 @@ from bnfold.fold import Options, Plan, edit_document, fold, weight_additions, we
 from bnfold.graph import Net, build, infer_shapes
 from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import PrototxtError, load
-from bnfold.report import Counts, Report
+from bnfold.report import Counts, Report, after_writing
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 _HDF5_ENDING = ".caffemodel.h5"
@@ -93,7 +93,12 @@ class MergeJob:
         with self._folded() as folding:
             self.check_suffix(folding.stored)
             with outputs.open(self.output_weights) as descriptor:
-                folding.stored.write(descriptor, folding.edits, additions=folding.additions)
+                folding.stored.write(
+                    descriptor,
+                    folding.edits,
+                    additions=folding.additions,
+                    float32=self.options.float32,
+                )
                 size = os.fstat(descriptor).st_size
             outputs.write(self.output_model, folding.text)
             return self._report(folding, self.output_model, self.output_weights, size)
@@ -116,7 +121,7 @@ class MergeJob:
     def rehearse(self) -> Report:
         """Compute every output value and write none: what `write` refuses is refused."""
         with self._folded() as folding:
-            compute_only(folding.stored, folding.edits, folding.additions)
+            compute_only(folding.stored, folding.edits, folding.additions, self.options.float32)
             return self._report(folding, None, None, None)
 
     @contextlib.contextmanager
@@ -130,6 +135,7 @@ class MergeJob:
             edits, additions = weight_edits(net), weight_additions(net)
             shapes = infer_shapes(net, self.options.treat_as)
             after = Counts.of(net, self.options, shapes, edits, None)
+            after = after_writing(after, plan, self.options)
             text = edit_document(net).to_bytes()
             yield Folding(stored, text, edits, additions, plan, before, after)
 
@@ -144,12 +150,15 @@ class MergeJob:
 
 
 def compute_only(
-    stored: Weights, edits: dict[str, LayerEdit], additions: Sequence[NewLayer] = ()
+    stored: Weights,
+    edits: dict[str, LayerEdit],
+    additions: Sequence[NewLayer] = (),
+    float32: bool = False,
 ) -> None:
     """Compute every value of a changed weights file, and keep none."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     try:
-        stored.write(descriptor, edits, additions=additions)
+        stored.write(descriptor, edits, additions=additions, float32=float32)
     finally:
         os.close(descriptor)
 
@@ -170,6 +179,7 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
         plan = fold(net, options, shapes)
         shapes = infer_shapes(net, options.treat_as)
         after = Counts.of(net, options, shapes, weight_edits(net), None)
+        after = after_writing(after, plan, options)
     return Report(model, weights, None, None, options.phase, plan, before, after)
 
 

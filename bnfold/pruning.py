@@ -19,7 +19,7 @@ from bnfold.graph import infer_shapes
 from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, read_net
 from bnfold.outputs import Outputs, settle
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
-from bnfold.report import Counts
+from bnfold.report import Counts, after_writing
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class PruneJob:
                 return self._write_merged(outputs, pruned)
             self.files.check_suffix(pruned.stored)
             with outputs.open(self.files.output_weights) as descriptor:
-                pruned.stored.write(descriptor, pruned.edits)
+                pruned.stored.write(descriptor, pruned.edits, float32=self.files.options.float32)
                 size = os.fstat(descriptor).st_size
             outputs.write(self.files.output_model, pruned.text)
             return self._written(pruned.report, replace(pruned.report.after, weights_bytes=size))
@@ -93,7 +93,7 @@ class PruneJob:
     def rehearse(self) -> PruneReport:
         """Compute every output value of the pruning and write none."""
         with self._pruned() as pruned:
-            compute_only(pruned.stored, pruned.edits)
+            compute_only(pruned.stored, pruned.edits, float32=self.files.options.float32)
             return pruned.report
 
     def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:
@@ -133,6 +133,8 @@ class PruneJob:
             shapes = infer_shapes(net, options.treat_as)
             new = sizes(context, shapes)
             edits = weight_edits(net)
+            after = Counts.of(net, options, shapes, edits, None)
+            after = after_writing(after, plan, options)
             layers = [
                 PrunedLayer(
                     layer.name,
@@ -156,7 +158,7 @@ class PruneJob:
                 slimmed.highest,
                 tuple(plan.warnings),
                 before,
-                Counts.of(net, options, shapes, edits, None),
+                after,
             )
             yield Pruned(stored, edit_document(net).to_bytes(), edits, report)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bnfold.caffemodel import LayerEdit, Weights
+from bnfold.caffemodel import Blob, BlobSource, LayerEdit, Weights
 from bnfold.fold import AFFINE_TYPES, Branches, DeadChannels, Options, Outcome, Plan, Reason
 from bnfold.graph import Net, Phase, Value
 from bnfold.graph.axes import Shape
@@ -31,6 +31,8 @@ class Counts:
         uncounted: layers whose cost is not known, and is in neither sum.
         parameters: values in the weights file; None where no weights were given.
         weights_bytes: size of the weights file; None where there is none (yet).
+        raw_blobs: blobs in raw_data, which NVIDIA's Caffe and OpenCV read, and few others; None
+            where no weights were given.
     """
 
     layers: int
@@ -40,6 +42,7 @@ class Counts:
     uncounted: int
     parameters: int | None
     weights_bytes: int | None
+    raw_blobs: int | None = None
 
     @classmethod
     def of(
@@ -63,8 +66,9 @@ class Counts:
         affine = sum(layer.type in AFFINE_TYPES for layer in layers)
         cost = network_cost(net, shapes, options.treat_as)
         parameters = None if net.weights is None else _parameters(net, net.weights, edits)
-        uncounted = len(cost.unknown)
-        return cls(len(layers), affine, cost.operations, cost.bytes, uncounted, parameters, size)
+        raw = None if net.weights is None else _raw_blobs(net.weights, edits)
+        work = cost.operations, cost.bytes, len(cost.unknown)
+        return cls(len(layers), affine, *work, parameters, size, raw)
 
 
 @dataclass(frozen=True)
@@ -171,3 +175,34 @@ def _parameters(net: Net, stored: Weights, edits: dict[str, LayerEdit]) -> int:
             blobs = record.blobs if edit.blobs is None else edit.blobs
             total += sum(math.prod(blob.shape) for blob in blobs)
     return total
+
+
+def _raw_blobs(stored: Weights, edits: dict[str, LayerEdit]) -> int:
+    count = 0
+    for record in stored.records:
+        edit = edits.get(record.name, LayerEdit())
+        blobs: Sequence[BlobSource] = record.blobs if edit.blobs is None else edit.blobs
+        # In a binary file, half floats have no other place than raw_data.
+        half = not stored.is_hdf5
+        raw = (b.is_raw if isinstance(b, Blob) else half and b.dtype == "<f2" for b in blobs)
+        count += 0 if edit.remove else sum(raw)
+    return count
+
+
+def after_writing(after: Counts, plan: Plan, options: Options) -> Counts:
+    """The counts of what is written, of which the plan then says what few can read.
+
+    Args:
+        after: the counts before blobs are converted, if they are to be.
+        plan: gets the warning.
+        options: what the user chose.
+    """
+    if options.float32:
+        return after if after.raw_blobs is None else replace(after, raw_blobs=0)
+    if after.raw_blobs and not options.keep_dtype:
+        stay = "1 blob stays" if after.raw_blobs == 1 else f"{after.raw_blobs} blobs stay"
+        plan.warnings.append(
+            f"{stay} in raw_data, where float16 is stored and which NVIDIA's Caffe and OpenCV "
+            "read, but few others; --float32 stores all blobs as plain float32"
+        )
+    return after

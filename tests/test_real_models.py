@@ -49,3 +49,22 @@ def test_licence_plate_network_kept_in_float16_computes_nearly_the_same(merge_re
         before, after = old.run(feeds), new.run(feeds)
     for name, values in before.items():
         assert abs(values - after[name]).max() <= 2e-2 * abs(values).max()
+
+
+def test_licence_plate_network_in_plain_float32_runs_where_caffe_can_load_it(
+    merge_real, opencv, engines
+):
+    merged = merge_real("hyperlpr", float32=True)
+    assert merged.report.before.raw_blobs > 0
+    assert merged.report.after.raw_blobs == 0
+    for record in merged.net.layer:
+        assert all(blob.data and not blob.raw_data for blob in record.blobs)
+    assert_same_function(opencv, merged, tolerance=1e-4)
+    pycaffe = engines["pycaffe"]
+    if pycaffe is None:
+        return
+    with opencv.load(*merged.before) as old, pycaffe.load(*merged.after) as new:
+        feeds = feeds_for(old.inputs)
+        before, after = old.run(feeds), new.run(feeds)
+    for name, values in before.items():
+        assert abs(values - after[name]).max() <= 1e-4 * abs(values).max()

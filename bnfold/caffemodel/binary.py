@@ -10,7 +10,7 @@ from . import fields as f
 from .edits import LayerEdit, NewLayer
 from .errors import problem
 from .file import WeightsFile
-from .records import DAMAGED, BinaryRecord, read_text
+from .records import DAMAGED, MAX_MESSAGE, BinaryRecord, read_text
 from .sniff import refuse_strangers
 from .surface import Weights
 from .wire import BYTES, WireError, walk
@@ -29,6 +29,13 @@ class BinaryWeights(Weights):
         self.name = ""
         records: list[BinaryRecord] = []
         refuse_strangers(file)
+        if file.size > MAX_MESSAGE:
+            raise problem(
+                file.path,
+                f"the file has {file.size} bytes, and Caffe cannot read binary files of 2 GiB and "
+                "more",
+                do="have Caffe store it as HDF5 (snapshot_format: HDF5), which has no such limit",
+            )
         try:
             for field in walk(file, 0, file.size):
                 number, wire = field.number, field.wire
@@ -76,9 +83,10 @@ class BinaryWeights(Weights):
         edits: Mapping[str, LayerEdit],
         *,
         additions: Sequence[NewLayer] = (),
+        float32: bool = False,
     ) -> None:
         """Write a changed copy: see Weights.write. What is not edited comes out byte for byte."""
-        write_weights(self._file, self.records, out, edits, additions)
+        write_weights(self._file, self.records, out, edits, additions, float32)
 
     def close(self) -> None:
         """Close the file."""

@@ -90,6 +90,16 @@ class BinaryBlob(Blob):
         if self._trouble:
             raise self._problem(self._trouble)
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether the values are in raw_data: see Blob."""
+        return self.storage == f.RAW_DATA
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every reader finds float32 values: see Blob."""
+        return self.storage == f.DATA and not self._trouble
+
     def read(self, start: int = 0, stop: int | None = None) -> Array:
         """Return the values [start:stop): see Blob.read."""
         self.check()

@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from .errors import problem
+
 Array = npt.NDArray[np.floating[Any]]
 
 # BVLC caffe, include/caffe/blob.hpp (kMaxBlobAxes).
@@ -57,6 +59,35 @@ class ArrayBlob:
             yield flat[start : start + max_items]
 
 
+class Float32:
+    """A BlobSource with the values of another, rounded to float32."""
+
+    dtype: np.dtype[Any] = np.dtype("<f4")
+
+    def __init__(self, source: BlobSource, path: str, layer: str, index: int) -> None:
+        """Stand for `source`, which is to be blob `index` of `layer` in the file from `path`."""
+        self._source, self._path, self._layer, self._index = source, path, layer, index
+        self.shape: tuple[int, ...] = tuple(source.shape)
+
+    def chunks(self, max_items: int) -> Iterator[Array]:
+        """Yield the values flat and in order, at most `max_items` at a time.
+
+        Raises what the source does, and CaffemodelError for a value that float32 cannot hold.
+        """
+        for chunk in self._source.chunks(max_items):
+            with np.errstate(over="ignore"):
+                values = chunk.astype(self.dtype)
+            if not np.array_equal(np.isinf(values), np.isinf(chunk)):
+                raise problem(
+                    self._path,
+                    f"blob {self._index} has values up to {np.abs(chunk).max():.3g}, more than "
+                    "float32 holds",
+                    layer=self._layer,
+                    do="leave out --float32",
+                )
+            yield values
+
+
 class Blob(ABC):
     """One blob of a layer record, still in the file. Is a BlobSource.
 
@@ -73,6 +104,16 @@ class Blob(ABC):
     size: int
     layer: str
     index: int
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the values are in raw_data, which NVIDIA's Caffe and OpenCV read, others not."""
+        return False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the values are stored as float32, where every reader looks for them."""
+        return self.dtype == np.float32
 
     @abstractmethod
     def check(self) -> None:

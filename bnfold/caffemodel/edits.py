@@ -20,7 +20,9 @@ class LayerEdit:
     bottoms, tops: its new inputs and outputs; written only where the record carries some of its
         own, since Caffe takes them from the prototxt.
     blobs: all blobs it will have. One that *is* a Blob of the record is copied as it stands,
-        gradients included; any other is written anew, in the form of the blob that it replaces.
+        gradients included; any other is written anew, in the form of the blob that it replaces:
+        with a legacy shape or each value behind a tag of its own, if that one is so. Float32 goes
+        into `data`, doubles into `double_data`, and half floats into the raw_data of NVIDIA's fork.
     params: new values of fields, by message and field: {("convolution_param", "bias_term"): True}.
         An enum takes its number or its value's name, a repeated field all its values in a tuple.
         None clears the field. Applies only where the record carries the message; the message's

@@ -36,7 +36,7 @@ from .wire import (
 )
 
 _FLOAT, _HALF = np.dtype("<f4"), np.dtype("<f2")
-_RAW_TYPES = {np.dtype(name): number for number, name in f.RAW_DTYPES.items()}
+_RAW_HALF = next(number for number, name in f.RAW_DTYPES.items() if np.dtype(name) == _HALF)
 # What a new blob writes, each in one place; what else a replaced BlobProto has stays around it.
 _SHAPE_FIELDS = (*f.LEGACY_SHAPE, f.SHAPE)
 _VALUE_FIELDS = (f.DATA, f.DOUBLE_DATA, f.RAW_DATA_TYPE, f.RAW_DATA)
@@ -46,13 +46,12 @@ class Form(NamedTuple):
     """How a blob is stored: see the attributes of the same names of Blob."""
 
     legacy_shape: bool = False
-    storage: int = f.DATA
     unpacked: bool = False
 
 
 def form_of(blob: BinaryBlob) -> Form:
     """Return the form that `blob` is stored in."""
-    return Form(blob.legacy_shape, blob.storage, blob.unpacked)
+    return Form(blob.legacy_shape, blob.unpacked)
 
 
 def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> Pieces:
@@ -215,11 +214,15 @@ def _shape(shape: tuple[int, ...], legacy: bool) -> bytes:
 
 
 def _values(source: BlobSource, dtype: np.dtype[Any], form: Form, layer: str, index: int) -> Pieces:
-    """Return the field(s) with the values of `source`; half floats exist in raw_data only."""
+    """Return the field(s) with the values of `source`, where most readers look for them.
+
+    Half floats exist in raw_data only. Caffe, MNN and ncnn do not read that (BVLC caffe,
+    src/caffe/proto/caffe.proto, has no such field), so nothing else is put there.
+    """
     size = math.prod(source.shape) * dtype.itemsize
-    if form.storage == f.RAW_DATA or dtype == _HALF:
+    if dtype == _HALF:
         return [
-            number_field(f.RAW_DATA_TYPE, _RAW_TYPES[dtype]),
+            number_field(f.RAW_DATA_TYPE, _RAW_HALF),
             bytes_head(f.RAW_DATA, size),
             Values(source, dtype, b"", layer, index),
         ]

@@ -9,6 +9,8 @@ from .file import WeightsFile
 from .wire import BYTES, VARINT, Field, WireError, decode, walk
 
 DAMAGED = "the file is damaged or cut off: fetch it again"
+# protobuf messages end here, and Caffe reads the file as one (protobuf, io/coded_stream.h).
+MAX_MESSAGE = (1 << 31) - 1
 _MAX_TEXT = 1 << 16
 
 

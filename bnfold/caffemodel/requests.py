@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .blobs import MAX_AXES, BlobSource
+from .blobs import MAX_AXES, Blob, BlobSource, Float32
 from .edits import LayerEdit, NewLayer
 from .errors import CaffemodelError, problem
 from .file import WeightsFile
@@ -42,6 +43,22 @@ def refuse_unknown(
             raise problem(
                 file.path, f"has no record to put {layer.name!r} behind", layer=layer.after
             )
+
+
+def in_float32(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> LayerEdit:
+    """Return `edit` with all blobs that `record` then has stored as plain float32."""
+    blobs = record.blobs if edit.blobs is None else edit.blobs
+
+    def plain(source: BlobSource) -> bool:
+        return source.is_plain if isinstance(source, Blob) else source.dtype == np.float32
+
+    if edit.remove or all(map(plain, blobs)):
+        return edit
+    converted = (
+        source if plain(source) else Float32(source, file.path, record.name, index)
+        for index, source in enumerate(blobs)
+    )
+    return replace(edit, blobs=tuple(converted))
 
 
 def checked_source(

@@ -11,12 +11,11 @@ from .encode import edited_record, new_record
 from .errors import problem
 from .file import WeightsFile
 from .pieces import Copy, Piece, Pieces, size_of
-from .records import BinaryRecord
-from .requests import refuse_own_file, refuse_unknown
+from .records import MAX_MESSAGE, BinaryRecord
+from .requests import in_float32, refuse_own_file, refuse_unknown
 from .stream import STRETCH, Copier, Disk, keep_arrays, write_bytes, write_values
 
-# protobuf messages end here, and Caffe reads the file as one.
-_MAX_MESSAGE = (1 << 31) - 1
+_NO_EDIT = LayerEdit()
 
 
 def write_weights(
@@ -25,15 +24,17 @@ def write_weights(
     out: int | BinaryIO,
     edits: Mapping[str, LayerEdit],
     additions: Sequence[NewLayer],
+    float32: bool,
 ) -> None:
     """Write `file` with its `records` changed to `out`: see Weights.write."""
-    pieces = list(_join(_plan(file, records, edits, additions)))
+    pieces = list(_join(_plan(file, records, edits, additions, float32)))
     size = size_of(pieces)
-    if size > _MAX_MESSAGE >= file.size:
+    if size > MAX_MESSAGE:
         raise problem(
             file.path,
-            f"the result would have {size} bytes, and Caffe cannot read files of 2 GiB and more",
-            do="keep the narrower dtype of its blobs",
+            f"the result would have {size} bytes, and Caffe cannot read binary files of 2 GiB and "
+            "more",
+            do="keep the narrower dtype of its blobs, or store it as HDF5 first",
         )
     fd = out if isinstance(out, int) else out.fileno()
     refuse_own_file(file, fd)
@@ -62,6 +63,7 @@ def _plan(
     records: Sequence[BinaryRecord],
     edits: Mapping[str, LayerEdit],
     additions: Sequence[NewLayer],
+    float32: bool,
 ) -> Iterator[Piece]:
     """Yield the pieces of the new file, unjoined."""
     refuse_unknown(file, records, edits, additions)
@@ -76,8 +78,10 @@ def _plan(
     done = 0
     for record in records:
         yield Copy(done, record.offset)
-        edit = edits.get(record.name)
-        if edit is None:
+        edit = edits.get(record.name, _NO_EDIT)
+        if float32:
+            edit = in_float32(file, record, edit)
+        if edit is _NO_EDIT:
             yield Copy(record.offset, record.end)
         elif not edit.remove:
             yield from edited_record(file, record, edit)

@@ -137,6 +137,16 @@ def label_options(function: F) -> F:
     return function
 
 
+def float32_option(function: F) -> F:
+    """`--float32`."""
+    return click.option(
+        "--float32",
+        is_flag=True,
+        help="Store all weights as plain float32, which every reader of Caffe files knows; "
+        "without it, float16 and double stay where nothing changes.",
+    )(function)
+
+
 def folding_options(function: F) -> F:
     """The options that decide what a fold does."""
     for option in (
@@ -202,8 +212,10 @@ def folding_options(function: F) -> F:
         click.option(
             "--keep-dtype",
             is_flag=True,
-            help="Store changed weights in the type they had (float16, double), not in float32.",
+            help="Store changed weights in the type they had (float16, double), not in float32; "
+            "float16 is read by NVIDIA's Caffe and OpenCV, and few others.",
         ),
+        float32_option,
         click.option(
             "--eps",
             type=float,
@@ -236,6 +248,7 @@ def folding(values: Mapping[str, Any]) -> Options:
         eps=values["eps"],
         engine_caffe=values["engine_caffe"],
         keep_dtype=values["keep_dtype"],
+        float32=values["float32"],
         collapse=values["collapse"],
         branches=values["branches"],
         concat_branches=values["concat_branches"],

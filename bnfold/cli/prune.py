@@ -11,6 +11,7 @@ import click
 from bnfold.cli.options import (
     FILE,
     OUTPUT,
+    float32_option,
     label_options,
     pair_options,
     report_options,
@@ -72,6 +73,7 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
     help="Leave the channels of layers of this name (or glob) alone; may be given again.",
 )
 @click.option("--merge", is_flag=True, help="Fold the smaller network, as `bnfold merge` does.")
+@float32_option
 @click.option(
     "--output-model",
     type=OUTPUT,
@@ -112,6 +114,7 @@ def prune(
     least: int,
     exclude: tuple[str, ...],
     merge: bool,
+    float32: bool,
     output_model: Path | None,
     output_weights: Path | None,
     dry_run: bool,
@@ -158,7 +161,8 @@ def prune(
     with one_line_errors(), Outputs() as outputs:
         named = None if channels is None else read_channels(channels)
         wish = Slimming(ratio, threshold, named, multiple, least, exclude)
-        job = PruneJob.of(model, weights, output_model, output_weights, Options(), wish, merge)
+        options = Options(float32=float32)
+        job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
         if dry_run:
             outputs.claim(extra, [model, weights], force)
             report = job.rehearse()

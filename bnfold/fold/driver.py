@@ -59,6 +59,7 @@ class Options:
         eps: replaces every batch norm's own eps, where given.
         engine_caffe: whether 1x1 convolutions are set to `engine: CAFFE`.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
+        float32: whether all blobs become float32, those included that nothing changes.
         collapse: whether an affine that stays may become a Scale.
         branches: whether parallel branches that are added up become one convolution.
         concat_branches: whether convolutions whose outputs are concatenated become one.
@@ -73,6 +74,7 @@ class Options:
     eps: float | None = None
     engine_caffe: bool = True
     keep_dtype: bool = False
+    float32: bool = False
     collapse: bool = True
     branches: bool = True
     concat_branches: bool = False
@@ -85,6 +87,11 @@ class Options:
     def __post_init__(self) -> None:
         if self.eps is not None and not 0 <= self.eps <= _LARGEST:
             raise BnfoldError(f"eps {self.eps}: must be a finite number that is not negative")
+        if self.keep_dtype and self.float32:
+            raise BnfoldError(
+                "keeping the type of changed weights and making all float32 exclude each other; "
+                "choose one of the two"
+            )
         if self.bn_dialect not in (None, *BN_DIALECTS):
             expected = ", ".join(BN_DIALECTS)
             raise BnfoldError(f"BN dialect '{self.bn_dialect}': must be one of {expected}")

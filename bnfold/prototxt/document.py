@@ -10,6 +10,7 @@ from .style import Value
 from .tree import Field, Message
 
 _SNIFFED = 1 << 16
+_MOST_BYTES = (1 << 31) - 1
 
 
 class Document:
@@ -124,10 +125,14 @@ def load(path: str | os.PathLike[str]) -> Document:
     """
     name = os.fspath(path)
     with open(name, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+        size = os.fstat(file.fileno()).st_size
         data = file.read(_SNIFFED)
         # Look before reading on: what is given by mistake is often a large weights file.
         if data.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise PrototxtError(name, 1, 1, "this is UTF-16 text; save it as UTF-8")
+        if b"\0" not in data and size > _MOST_BYTES:
+            reason = f"the file has {size} bytes, and no prototxt has 2 GiB; give the right file"
+            raise PrototxtError(name, 1, 1, reason)
         if b"\0" not in data:
             data += file.read()
     if b"\0" in data:

@@ -127,6 +127,7 @@ KEYS = {
 }  # fmt: skip
 COUNTS = {
     "layers", "affine", "operations", "traffic", "uncounted", "parameters", "weights_bytes",
+    "raw_blobs",
 }  # fmt: skip
 
 

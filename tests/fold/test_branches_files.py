@@ -173,13 +173,14 @@ def test_v1_files(tmp_path, pycaffe):
     assert_same_function(pycaffe, merged)
 
 
-@pytest.mark.parametrize(("keep_dtype", "stored"), [(True, 2), (False, 1)])
+@pytest.mark.parametrize(("keep_dtype", "stored"), [(True, 2), (False, 0)])
 def test_float16_becomes_float32_unless_the_type_is_kept(keep_dtype, stored, tmp_path):
     net = Model(seed=4, storage="half").input("data", (2, 4, 6, 6))
     net.conv("a", "data", 4, 3, words="pad: 1").conv("b", "data", 4, 1)
     merged = merge_model(tmp_path, add(net, "a", "b"), keep_dtype=keep_dtype)
     (record,) = merged.net.layer
     assert [blob.raw_data_type for blob in record.blobs] == [stored, stored]
+    assert [bool(blob.data) for blob in record.blobs] == [not keep_dtype] * 2
 
 
 def test_each_value_is_rounded_once(tmp_path):

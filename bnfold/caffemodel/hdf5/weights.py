@@ -88,6 +88,7 @@ class Hdf5Weights(Weights):
         edits: Mapping[str, LayerEdit],
         *,
         additions: Sequence[NewLayer] = (),
+        float32: bool = False,
     ) -> None:
         """Write a changed copy: see Weights.write.
 
@@ -99,7 +100,7 @@ class Hdf5Weights(Weights):
         """
         from .writer import write_hdf5
 
-        write_hdf5(self, out, edits, additions)
+        write_hdf5(self, out, edits, additions, float32)
 
     def close(self) -> None:
         """Close the file."""

@@ -19,7 +19,7 @@ from ..blobs import Blob, BlobSource
 from ..edits import LayerEdit, NewLayer
 from ..errors import problem
 from ..pieces import Values
-from ..requests import checked_source, refuse_own_file, refuse_unknown
+from ..requests import checked_source, in_float32, refuse_own_file, refuse_unknown
 from ..stream import Copier, keep_arrays, write_bytes, write_values
 from .blob import Hdf5Blob, SharedBlob
 from .build import Builder
@@ -52,10 +52,16 @@ def write_hdf5(
     out: int | BinaryIO,
     edits: Mapping[str, LayerEdit],
     additions: Sequence[NewLayer],
+    float32: bool,
 ) -> None:
     """Write `weights` with `edits` and `additions` to `out`: see Hdf5Weights.write."""
     file = weights.file
     refuse_unknown(file, weights.records, edits, additions)
+    if float32:
+        edits = {
+            record.name: in_float32(file, record, edits.get(record.name, _NO_EDIT))
+            for record in weights.records
+        }
     data = [*_data(weights, edits), *_added(file, additions)]
     diff = list(_diff(weights, edits))
     for places in (data, diff):

@@ -25,7 +25,7 @@ def test_a_v1_network(tmp_path, pycaffe):
     assert_same_function(pycaffe, merged)
 
 
-@pytest.mark.parametrize("storage", ["double", "half", "raw_float"])
+@pytest.mark.parametrize("storage", ["double", "half", "float"])
 def test_what_is_only_cut_keeps_the_type_it_is_stored_in(storage, tmp_path):
     net = Net(seed=3, storage=storage)
     net.input("data", (2, 4, 9, 7))
@@ -39,6 +39,15 @@ def test_what_is_only_cut_keeps_the_type_it_is_stored_in(storage, tmp_path):
     assert new.raw_data_type == old.raw_data_type
     for field in ("raw_data", "double_data", "data"):
         assert bool(getattr(new, field)) == bool(getattr(old, field))
+
+
+def test_raw_float32_that_is_cut_becomes_plain(tmp_path):
+    net = Net(seed=3, storage="raw_float").input("data", (2, 4, 9, 7))
+    net.block("c1", "data", 6).block("c2", "c1", 5).conv("o", "c2", 3)
+    report = bnfold.prune(*net.save(tmp_path), channels={"c2": [0]})
+    (record,) = (layer for layer in read_net(report.output_weights).layer if layer.name == "c2")
+    assert record.blobs[0].data
+    assert not record.blobs[0].raw_data
 
 
 def test_an_hdf5_file(tmp_path):

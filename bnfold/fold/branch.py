@@ -88,6 +88,9 @@ def families(context: Context, joint: Layer) -> list[tuple[Branch, ...]]:
 
 def obstacle(context: Context, joint: Layer, family: Sequence[Branch]) -> Reason | None:
     """Why branches cannot be computed at one place of the file, whatever they are, if so."""
+    distrust = context.untrusted(joint)
+    if distrust:
+        return Reason(Code.NOT_LINEAR, distrust)
     layers = [layer for branch in family for layer in branch.layers]
     if not context.choice.allows(joint, *layers):
         return Reason(Code.CHOSEN, "they stay, as the user asked (--keep or --only)")
@@ -141,8 +144,10 @@ def _unfit(context: Context, host: Host) -> Reason | None:
     if len(layer.tops) != 1:
         why = f"{layer} has {len(layer.tops)} tops, which all come from the same weights"
         return Reason(Code.SHARED_WEIGHTS, why)
-    if host.unknown_fields:
-        why = f"{layer} has {', '.join(host.unknown_fields)}, which may change what it computes"
+    if host.untrusted:
+        return Reason(Code.NOT_LINEAR, host.untrusted)
+    if host.window_fields:
+        why = f"{layer} has {', '.join(host.window_fields)}, which may change what it computes"
         return Reason(Code.NOT_LINEAR, why)
     if not host.channels:
         return Reason(Code.UNKNOWN_SHAPE, f"how many outputs {layer} has cannot be told")

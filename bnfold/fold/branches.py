@@ -35,7 +35,6 @@ from bnfold.fold.bundle import Bundle, bundles
 from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
-from bnfold.graph.words import Words
 from bnfold.prototxt import PrototxtError
 
 _PROD, _SUM = 0, 1
@@ -81,11 +80,6 @@ class MergeBranches:
         if operation != _SUM:
             what = "multiplies" if operation == _PROD else "takes the largest of"
             return Reason(Code.NOT_LINEAR, f"{joint} {what} its bottoms, and only a sum is linear")
-        written = joint.param(_PARAM)
-        unknown = Words.of(joint, _PARAM).names - set(written.DESCRIPTOR.fields_by_name)
-        if unknown:
-            why = f"{joint} has {', '.join(sorted(unknown))}, which may be more than a sum"
-            return Reason(Code.NOT_LINEAR, why)
         count = len(_coefficients(joint))
         if count != len(joint.bottoms):
             why = f"{joint} has {count} coefficients for {len(joint.bottoms)} bottoms"

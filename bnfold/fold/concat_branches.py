@@ -30,7 +30,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weights import Dense, Scaled
 from bnfold.graph import Layer, infer_shapes
-from bnfold.graph.axes import axis_index
+from bnfold.graph.axes import is_channels
 
 _PARAM = "convolution_param"
 
@@ -92,9 +92,7 @@ def _check(context: Context, joint: Layer, family: Sequence[Branch]) -> Reason |
     param = joint.param("concat_param")
     axis = param.concat_dim if param.HasField("concat_dim") else param.axis
     shape = context.shapes.get(joint.tops[0])
-    if axis < 0:
-        axis = (axis_index(axis, len(shape)) if shape is not None else None) or -1
-    if axis != 1:
+    if not is_channels(axis, None if shape is None else len(shape)):
         return Reason(Code.NOT_PER_CHANNEL, f"{joint} does not join channels (axis 1)")
     return obstacle(context, joint, family)
 

@@ -18,7 +18,7 @@ from bnfold.fold.affine import Affine
 from bnfold.fold.batch_norms import bn_dialect, read_batch_norm, read_bn, uses_batch
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs, vector
-from bnfold.graph import Layer, Phase
+from bnfold.graph import Layer, Phase, untrusted
 from bnfold.graph.axes import Shape
 
 AFFINE_TYPES = frozenset({"BatchNorm", "BN", "Scale", "Bias"})
@@ -81,10 +81,11 @@ class Reader:
                 no trained network has.
             PrototxtError: a parameter has a bad value.
         """
-        if layer.type == "Power":
-            return _read_power(layer)
-        if layer.type not in AFFINE_TYPES:
+        if layer.type not in PARAMS:
             return None
+        distrust = untrusted(layer, self.phase)
+        if layer.type == "Power":
+            return None if distrust else _read_power(layer)
         # Only a Scale or Bias may be given its numbers as a second bottom.
         most = 2 if layer.type in ("Scale", "Bias") else 1
         if not 1 <= len(layer.bottoms) <= most or len(layer.tops) != 1:
@@ -92,6 +93,8 @@ class Reader:
                 f"{layer} (line {layer.line}) has {len(layer.bottoms)} bottoms and "
                 f"{len(layer.tops)} tops; it takes one of each"
             )
+        if distrust:
+            return Reason(Code.UNKNOWN_LAYER, distrust)
         if layer.type == "BatchNorm":
             return uses_batch(layer, self.phase) or self._batch_norm(layer)
         if layer.type == "BN":

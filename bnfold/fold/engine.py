@@ -23,7 +23,7 @@ class EngineCaffe:
         """Apply the rewrite to all convolutions of the phase."""
         names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
         for layer in context.net.layers:
-            if layer.type != "Convolution" or not _is_pointwise(layer):
+            if layer.type != "Convolution" or context.untrusted(layer) or not _is_pointwise(layer):
                 continue
             param = layer.param(_PARAM)
             engine = names[param.engine]

@@ -22,8 +22,9 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs, vector
 from bnfold.fold.weights import Dense, Pattern, Scaled
 from bnfold.graph import Layer
+from bnfold.graph.axes import is_channels
+from bnfold.graph.trust import window_fields
 from bnfold.graph.windows import DEPTHWISE_TYPES, Windows, convolution_windows, own_spatial_axes
-from bnfold.graph.words import Words
 
 HOST_TYPES: Mapping[str, str] = {
     "Convolution": "Convolution",
@@ -32,11 +33,6 @@ HOST_TYPES: Mapping[str, str] = {
     **dict.fromkeys(sorted(DEPTHWISE_TYPES), "Convolution"),
 }
 """The types that take an affine in, each with the one whose layout it has."""
-
-FUSED = frozenset(
-    {"relu", "fuse_relu", "fused_relu", "with_relu", "negative_slope", "activation", "fusion_type"}
-)
-"""Fields by which forks let a host apply an activation to what it computed (intel/caffe: relu)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,9 @@ class Host:
             each channel.
         channels: its output channels, `num_output`, after the rewrites so far.
         has_bias: `bias_term`, as the prototxt has it.
+        rank: how many axes the value has that it reads; None where that cannot be told.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
+        untrusted: why it is not known what it computes (graph/trust.py), if so.
     """
 
     layer: Layer
@@ -58,16 +56,27 @@ class Host:
     depthwise: bool
     channels: int
     has_bias: bool
+    rank: int | None
     keep_dtype: bool
+    untrusted: str | None
 
     @classmethod
-    def of(cls, layer: Layer, type_name: str, keep_dtype: bool) -> Host:
+    def of(
+        cls,
+        layer: Layer,
+        type_name: str,
+        rank: int | None,
+        keep_dtype: bool,
+        untrusted: str | None,
+    ) -> Host:
         """Read a layer as a host.
 
         Args:
             layer: the layer.
             type_name: its type, or what its type is treated as; one of HOST_TYPES.
+            rank: how many axes the value has that it reads, where that is known.
             keep_dtype: whether changed blobs keep the type they are stored in.
+            untrusted: why it is not known what it computes, if so.
 
         Raises:
             PrototxtError: a parameter has a bad value.
@@ -81,7 +90,7 @@ class Host:
         if not channels and not depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
         has_bias = layer.param(_param(kind)).bias_term
-        return cls(layer, kind, depthwise, channels, has_bias, keep_dtype)
+        return cls(layer, kind, depthwise, channels, has_bias, rank, keep_dtype, untrusted)
 
     @property
     def param(self) -> str:
@@ -102,16 +111,9 @@ class Host:
         Raises:
             BnfoldError: their numbers differ, so that the files cannot belong together.
         """
-        if not self._acts_on_channels():
-            return Reason(
-                Code.NOT_PER_CHANNEL,
-                f"{self.layer} has axis: {self._axis}, so its outputs are not the channels "
-                "(axis 1) that are normalised",
-            )
-        fused = FUSED & Words.of(self.layer, self.param).names
-        if fused:
-            why = f"{self.layer} has {', '.join(sorted(fused))}, so it does more than multiply"
-            return Reason(Code.NO_HOST, why)
+        refusal = self._off_channels("its outputs are not the channels that are normalised")
+        if refusal:
+            return refusal
         if self.channels and affine.channels not in (1, self.channels):
             raise BnfoldError(
                 f"{self.layer} (line {self.layer.line}) has num_output {self.channels}, but what "
@@ -125,9 +127,9 @@ class Host:
         if len(self.layer.bottoms) != 1:
             why = f"{self.layer} has {len(self.layer.bottoms)} bottoms with the same weights"
             return Reason(Code.SHARED_WEIGHTS, why)
-        if not self._acts_on_channels():
-            why = f"{self.layer} has axis: {self._axis}, so its inputs are not the channels"
-            return Reason(Code.NOT_PER_CHANNEL, why)
+        refusal = self._off_channels("its inputs are not the channels")
+        if refusal:
+            return refusal
         if self.kind != "InnerProduct" and not affine.is_shiftless:
             refusal = self._meets_padding()
             if refusal and affine.shift is None:
@@ -143,8 +145,8 @@ class Host:
                 return None
             why = f"{self.layer} spreads its input, so the shift would differ from place to place"
             return Reason(Code.PADDING, why)
-        if self.unknown_fields:
-            unknown = ", ".join(self.unknown_fields)
+        if self.window_fields:
+            unknown = ", ".join(self.window_fields)
             why = f"{self.layer} has {unknown}, which may pad, and the shift "
             return Reason(Code.PADDING, f"{why}is not zero")
         if not any(windows.pad):
@@ -159,10 +161,9 @@ class Host:
         )
 
     @property
-    def unknown_fields(self) -> list[str]:
-        """What its parameters say that Caffe has no field for."""
-        known = self.layer.param(self.param).DESCRIPTOR.fields_by_name
-        return sorted(Words.of(self.layer, self.param).names - set(known))
+    def window_fields(self) -> list[str]:
+        """What its parameters say of its window that Caffe has no field for."""
+        return window_fields(self.layer, self.kind)
 
     def blobs(self) -> tuple[Blob, ...]:
         """The stored weight, and bias where the layer has one, checked against the prototxt.
@@ -292,15 +293,20 @@ class Host:
     def _axis(self) -> int:
         return int(self.layer.param(self.param).axis)
 
-    def _acts_on_channels(self) -> bool:
-        """Whether its `axis` is 1, which a convolution may also count from the end."""
-        return self._axis == 1 or (self.kind != "InnerProduct" and self._axis == 1 - self._rank())
-
-    def _rank(self) -> int:
-        """The number of axes of its output."""
-        if self.layer.record is not None and self.layer.record.blobs:
-            return len(self.layer.record.blobs[0].shape)
-        return 2 + own_spatial_axes(self.layer)
+    def _off_channels(self, why: str) -> Reason | None:
+        """Why nothing per channel can go in or out: it is not trusted, or its `axis` is not 1."""
+        if self.untrusted:
+            return Reason(Code.NO_HOST, self.untrusted)
+        acts = is_channels(self._axis, self.rank)
+        if acts is None:
+            return Reason(
+                Code.UNKNOWN_SHAPE,
+                f"{self.layer} has axis: {self._axis}, and how many axes it reads cannot be told",
+                "write `axis: 1` if it acts on channels",
+            )
+        if not acts:
+            return Reason(Code.NOT_PER_CHANNEL, f"{self.layer} has axis: {self._axis}, so {why}")
+        return None
 
     def _outputs(self, shape: tuple[int, ...]) -> Pattern:
         """Which output channel each value of a weight of this shape belongs to."""

@@ -27,10 +27,10 @@ from itertools import accumulate
 from bnfold.fold.affine import Affine
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer, Phase, Value, own_phase
+from bnfold.graph import Layer, Value
 from bnfold.graph.axes import Shape, axis_index, item_count
 from bnfold.graph.shape_rules import RULES
-from bnfold.graph.words import Words
+from bnfold.graph.trust import TYPES
 
 _MAX, _AVE = 0, 1
 _PROD, _SUM = 0, 1
@@ -41,6 +41,9 @@ def before(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, 
     if len(layer.tops) != 1:
         why = f"{layer} has {len(layer.tops)} tops, so what follows one cannot go in front of all"
         return Reason(Code.OTHER_READER, why)
+    distrust = _distrust(context, layer)
+    if distrust:
+        return distrust
     if layer.type == "Concat" and len(layer.bottoms) > 1:
         return _over_concat(context, layer, affine)
     if layer.type == "Eltwise":
@@ -51,6 +54,9 @@ def before(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, 
 
 def behind(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, Affine]] | Reason:
     """What each top of a layer must take, so that its bottom need not take `affine`."""
+    distrust = _distrust(context, layer)
+    if distrust:
+        return distrust
     if layer.type in ("Flatten", "Reshape"):
         return _over_flatten(context, layer, affine)
     refusal = _commutes(context, layer, affine)
@@ -60,12 +66,10 @@ def behind(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, 
 def _commutes(context: Context, layer: Layer, affine: Affine) -> Reason | None:
     """Why a layer of one bottom does not commute with an affine, if so."""
     if len(layer.bottoms) != 1 or not layer.tops:
-        return _opaque(context, layer)
+        return _opaque(layer)
     match layer.type:
-        case "Split" | "Concat":
+        case "Split" | "Concat" | "Dropout":
             return None
-        case "Dropout":
-            return _dropout(context, layer)
         case "Flatten" | "Reshape":
             return _keeps_channels(context, layer, affine)
         case "Pooling":
@@ -74,14 +78,21 @@ def _commutes(context: Context, layer: Layer, affine: Affine) -> Reason | None:
             if affine.is_shiftless and affine.is_positive:
                 return None
             return _values(layer, affine, "a positive scale and no shift")
-    return _opaque(context, layer)
+    return _opaque(layer)
 
 
-def _opaque(context: Context, layer: Layer) -> Reason:
+def _distrust(context: Context, layer: Layer) -> Reason | None:
+    why = context.untrusted(layer)
+    if why is None:
+        return None
     hint = ""
-    if layer.text.get("convolution_param") is not None and layer.type not in context.treat_as:
+    if layer.type not in TYPES and layer.text.get("convolution_param") is not None:
         hint = f"if it is a convolution, say so: --treat-as {layer.type}=Convolution"
-    return Reason(Code.NO_HOST, f"{layer} is in the way", hint)
+    return Reason(Code.NO_HOST, why, hint)
+
+
+def _opaque(layer: Layer) -> Reason:
+    return Reason(Code.NO_HOST, f"{layer} is in the way")
 
 
 def _values(layer: Layer, affine: Affine, needed: str) -> Reason:
@@ -89,16 +100,6 @@ def _values(layer: Layer, affine: Affine, needed: str) -> Reason:
         why = f"only {needed} can pass {layer}, and there are no weights to tell from"
         return Reason(Code.NEEDS_WEIGHTS, why, "give the weights with --weights")
     return Reason(Code.SIGN_OR_SHIFT, f"only {needed} can pass {layer}")
-
-
-def _dropout(context: Context, layer: Layer) -> Reason | None:
-    if own_phase(layer.text, context.phase) is Phase.TRAIN:
-        return Reason(Code.NO_HOST, f"{layer} drops values at random in phase TRAIN")
-    unknown = Words.of(layer, "dropout_param").names - {"dropout_ratio"}
-    if unknown:
-        why = f"{layer} has {', '.join(sorted(unknown))}, which may scale in phase TEST"
-        return Reason(Code.NO_HOST, why)
-    return None
 
 
 def _keeps_channels(context: Context, layer: Layer, affine: Affine) -> Reason | None:
@@ -148,11 +149,6 @@ def _over_flatten(
 
 def _pooling(layer: Layer, affine: Affine) -> Reason | None:
     param = layer.param("pooling_param")
-    known = {*param.DESCRIPTOR.fields_by_name, "ceil_mode", "round_mode"}
-    unknown = Words.of(layer, "pooling_param").names - known
-    if unknown:
-        why = f"{layer} has {', '.join(sorted(unknown))}, which may pad"
-        return Reason(Code.NO_HOST, why)
     if len(layer.tops) != 1:
         return Reason(Code.OTHER_READER, f"{layer} also gives out where its maxima were")
     if param.pool == _MAX:

@@ -11,7 +11,7 @@ from bnfold.fold.dialects import Reader
 from bnfold.fold.hosts import HOST_TYPES, Host
 from bnfold.fold.plan import Plan
 from bnfold.fold.runs import Run
-from bnfold.graph import Layer, Net, Phase, Value
+from bnfold.graph import Layer, Net, Phase, Value, untrusted
 from bnfold.graph.axes import Shape
 
 
@@ -65,6 +65,7 @@ class Context:
     collapse: bool
     treat_as: Mapping[str, str]
     runs: dict[Layer, Run] = field(default_factory=dict)
+    _untrusted: dict[Layer, str | None] = field(default_factory=dict)
 
     @property
     def has_weights(self) -> bool:
@@ -74,7 +75,17 @@ class Context:
     def host(self, layer: Layer) -> Host | None:
         """The layer as one that can take an affine in, or None."""
         type_name = self.treat_as.get(layer.type, layer.type)
-        return Host.of(layer, type_name, self.keep_dtype) if type_name in HOST_TYPES else None
+        if type_name not in HOST_TYPES:
+            return None
+        shape = self.shapes.get(layer.bottoms[0]) if layer.bottoms else None
+        rank = None if shape is None else len(shape)
+        return Host.of(layer, type_name, rank, self.keep_dtype, self.untrusted(layer))
+
+    def untrusted(self, layer: Layer) -> str | None:
+        """Why no rewrite may look through a layer or change it, if so: see graph/trust.py."""
+        if layer not in self._untrusted:
+            self._untrusted[layer] = untrusted(layer, self.phase, self.treat_as)
+        return self._untrusted[layer]
 
     def standing_runs(self) -> list[Run]:
         """The runs that are left, in file order."""

@@ -17,6 +17,13 @@ def axis_index(axis: int, rank: int) -> int | None:
     return axis % rank if -rank <= axis < rank else None
 
 
+def is_channels(axis: int, rank: int | None) -> bool | None:
+    """Return whether `axis` is axis 1 of a value of `rank` axes; None where that cannot be told."""
+    if axis >= 0:
+        return axis == 1
+    return None if rank is None else axis_index(axis, rank) == 1
+
+
 def item_count(shape: Shape | None) -> int | None:
     """Return how many items a value has: 1 for no axes, None where a length is unknown."""
     if shape is None:

@@ -9,6 +9,7 @@ from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.params import read_message
 from bnfold.graph.shape_rules import BY_TOP, RULES, Shapes
 from bnfold.graph.source_rules import SOURCES
+from bnfold.graph.trust import FUSED, foreign_fields, window_fields
 from bnfold.prototxt import PrototxtError
 
 
@@ -26,8 +27,9 @@ def infer_shapes(net: Net, treat_as: Mapping[str, str] | None = None) -> dict[Va
         For every value that is an input or that a layer writes: the lengths of its axes, None
         for a length that the file does not tell; None in place of the shape where even the
         number of axes is unknown. So it is behind a layer of unknown type, until a layer that
-        says more (an Eltwise with a known branch, a Convolution with `kernel_h`), and where
-        parameters are such that Caffe would refuse them. Nothing is raised: a shape is for
+        says more (an Eltwise with a known branch, a Convolution with `kernel_h`), where fields
+        of a fork may mean anything (trust.py), and where parameters are such that Caffe would
+        refuse them. Nothing is raised: a shape is for
         reports and for what may be skipped, and parameters are checked where they are used.
     """
     shapes: dict[Value, Shape | None] = {}
@@ -71,10 +73,15 @@ def _tops(kind: str, layer: Layer, bottoms: Shapes) -> list[Shape | None]:
     try:
         if kind in SOURCES and not bottoms:
             return SOURCES[kind](layer)
+        if not FUSED.issuperset(foreign_fields(layer, kind)):
+            return []
         if kind in BY_TOP and bottoms:
             return BY_TOP[kind](layer, bottoms)
         if kind in RULES and bottoms:
-            return [RULES[kind](layer, bottoms)] * len(layer.tops)
+            shape = RULES[kind](layer, bottoms)
+            if shape is not None and window_fields(layer, kind):
+                shape = (*shape[:2], *(None,) * len(shape[2:]))
+            return [shape] * len(layer.tops)
     except PrototxtError:
         pass  # A fork may read a field in its own way: a `kernel_size` for each axis of a pooling.
     return []

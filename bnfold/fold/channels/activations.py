@@ -14,6 +14,7 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.graph import Layer
+from bnfold.graph.trust import foreign_fields
 from bnfold.graph.words import Words
 
 Function = Callable[[Vector], Vector]
@@ -75,25 +76,25 @@ _FIXED: dict[str, Activation] = {
 }
 """Functions without parameters, but for the engine."""
 
-_FIELDS: dict[str, tuple[str, frozenset[str]]] = {
-    "Clip": ("clip_param", frozenset({"min", "max"})),
-    "ELU": ("elu_param", frozenset({"alpha"})),
-    "Exp": ("exp_param", frozenset({"base", "scale", "shift"})),
-    "Log": ("log_param", frozenset({"base", "scale", "shift"})),
-    "Power": ("power_param", frozenset({"power", "scale", "shift"})),
-    "ReLU": ("relu_param", frozenset({"negative_slope", "engine"})),
-    "Swish": ("swish_param", frozenset({"beta"})),
+_MESSAGES: dict[str, str] = {
+    "Clip": "clip_param",
+    "ELU": "elu_param",
+    "Exp": "exp_param",
+    "Log": "log_param",
+    "Power": "power_param",
+    "ReLU": "relu_param",
+    "Swish": "swish_param",
 }
-"""The message of each type that has parameters, and the fields in it that are known."""
+"""The message of each type that has parameters."""
 
 OTHERS = frozenset({"HSigmoid", "HardSigmoid", "LeakyReLU", "RReLU", "Threshold"})
 """Types that work number by number, but not alike in all forks; and Threshold, which jumps, so that
 the last bit of a constant may decide what comes of it."""
 
-TYPES = frozenset(_FIXED) | frozenset(_FIELDS) | OTHERS
+TYPES = frozenset(_FIXED) | frozenset(_MESSAGES) | OTHERS
 """All types that do the same to every number."""
 
-_KEEP_ZERO = frozenset({"LeakyReLU", "RReLU", "ReLU"})
+_KEEP_ZERO = frozenset({"LeakyReLU", "RReLU"})
 """Of those without a known function, the ones that leave zero alone whatever they are told."""
 
 
@@ -103,16 +104,13 @@ def activation(layer: Layer, kind: str) -> Activation | None:
     Raises:
         PrototxtError: a parameter has a bad value.
     """
+    if foreign_fields(layer, kind):
+        return None
     if kind in _FIXED:
-        message = f"{kind.lower()}_param"
-        return _FIXED[kind] if Words.of(layer, message).names <= {"engine"} else None
-    if kind not in _FIELDS:
+        return _FIXED[kind]
+    if kind not in _MESSAGES:
         return _zero_alone(kind)
-    message, known = _FIELDS[kind]
-    words = Words.of(layer, message)
-    if not words.names <= known:
-        return _zero_alone(kind)
-    return _with_parameters(kind, words)
+    return _with_parameters(kind, Words.of(layer, _MESSAGES[kind]))
 
 
 def _zero_alone(kind: str) -> Activation | None:

@@ -118,18 +118,10 @@ def _one(context: Context, layer: Layer, kind: str, bottom: Constants) -> Consta
             low, high = np.minimum(bottom.low, 0.0), np.maximum(bottom.high, 0.0)
             return replace(bottom, low=low, high=high)
         return bottom
-    if kind in ("LRN", "Dropout", "Upsample", "Interp", "Resize", "NNInterp"):
-        # A Dropout in TRAIN, and what forks make of sizes, leave at least zeros alone.
-        if kind == "Dropout" and context.phase.value == "TEST" and not _scales(layer):
-            return bottom
+    if kind in ("LRN", "Upsample", "Interp", "Resize", "NNInterp"):
+        # What forks make of sizes leaves at least zeros alone.
         return _mapped(bottom, activations.Activation(_zero_alone))
     return bottom
-
-
-def _scales(layer: Layer) -> bool:
-    """Whether a Dropout has words of a fork, which may scale in phase TEST."""
-    text = layer.text.get("dropout_param")
-    return text is not None and {f.name for f in text.message().fields} > {"dropout_ratio"}
 
 
 def _zero_alone(values: Vector) -> Vector:

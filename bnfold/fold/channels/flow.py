@@ -45,7 +45,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Value
-from bnfold.graph.axes import axis_index, item_count
+from bnfold.graph.axes import axis_index, is_channels, item_count
 from bnfold.graph.shapes import kind_of
 from bnfold.graph.words import Words
 
@@ -162,6 +162,10 @@ class _Tracer:
         kind = kind_of(layer, self.context.treat_as)
         if not layer.bottoms:
             return self._opaque(f"{layer} provides it")
+        distrust = self.context.untrusted(layer)
+        # Who reads an affine layer of one bottom asks by himself.
+        if distrust and (kind not in AFFINE_TYPES or len(layer.bottoms) > 1):
+            return self._opaque(distrust)
         if kind == "Silence":
             return Role.SIZES
         if kind == "PriorBox":
@@ -208,8 +212,9 @@ class _Tracer:
         lanes = self.flow.read(layer)
         if len(layer.bottoms) != 1 or not outputs:
             return self._opaque(f"{layer} has several bottoms with the same weights")
-        if layer.param(message).axis != 1:
-            return self._opaque(f"{layer} has axis: {layer.param(message).axis}", Code.FIXED)
+        axis, shape = int(layer.param(message).axis), self.context.shapes.get(layer.bottoms[0])
+        if not is_channels(axis, None if shape is None else len(shape)):
+            return self._opaque(f"{layer} has axis: {axis}", Code.FIXED)
         made = self.flow.own[layer] = self.flow.new(layer, outputs)
         self.flow.lanes[layer.tops[0]] = made
         misfit = self._shared() or self._misfit(kind, outputs, lanes)

@@ -34,8 +34,8 @@ from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
+from bnfold.graph.trust import window_fields
 from bnfold.graph.windows import Windows, convolution_windows, own_spatial_axes
-from bnfold.graph.words import Words
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,9 @@ def _border(layer: Layer, taps: int) -> Mask:
 
 def windows_of(layer: Layer) -> Windows | None:
     """The windows of a convolution, or None where they cannot be told in full."""
-    if Words.of(layer, "convolution_param").names - _fields(layer):
+    if window_fields(layer, "Convolution"):
         return None
     return convolution_windows(layer, own_spatial_axes(layer))
-
-
-def _fields(layer: Layer) -> set[str]:
-    return set(layer.param("convolution_param").DESCRIPTOR.fields_by_name)
 
 
 def spreads(layer: Layer) -> bool:

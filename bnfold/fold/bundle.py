@@ -56,14 +56,14 @@ class Bundle:
     @property
     def survivor(self) -> Branch:
         """The branch whose convolution stays: the first whose type can have so many groups."""
-        return next(branch for branch in self.members if self._can_stay(branch.host))
+        return next(branch for branch, _ in self.branches if self._can_stay(branch.host))
 
     def _can_stay(self, host: Host | None) -> bool:
         return host is not None and (not host.depthwise or host.groups == self.groups)
 
     def joined(self, other: Bundle) -> Bundle | Reason:
         """Return both as one, or why that cannot be."""
-        mine, its = self.members[0].title, other.members[0].title
+        mine, its = self.branches[0][0].title, other.branches[0][0].title
         if (self.inputs, self.outputs) != (other.inputs, other.outputs):
             why = (
                 f"{its} turns {other.inputs} channels into {other.outputs}, {mine} {self.inputs} "
@@ -85,7 +85,7 @@ class Bundle:
             return Reason(Code.MORE_WORK, why)
         branches = (*self.branches, *other.branches)
         both = Bundle(branches, windows, self.inputs, self.outputs, groups, work)
-        if not any(both._can_stay(branch.host) for branch in both.members):
+        if not any(both._can_stay(branch.host) for branch, _ in both.branches):
             why = f"neither {its} nor {mine} is of a type that can have {groups} groups"
             return Reason(Code.MORE_WORK, why)
         return both

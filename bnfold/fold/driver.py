@@ -30,6 +30,7 @@ from bnfold.fold.batch_norms import BN_DIALECTS
 from bnfold.fold.branches import MergeBranches
 from bnfold.fold.collapse import Collapse
 from bnfold.fold.concat_branches import MergeConcatBranches
+from bnfold.fold.copies import Copies
 from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
@@ -40,7 +41,6 @@ from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.fold.runs import Run
 from bnfold.fold.shared import AbsorbShared
-from bnfold.fold.stored import same_values
 from bnfold.graph import Layer, Net, Phase, Value, infer_shapes
 from bnfold.graph.axes import Shape
 
@@ -190,8 +190,9 @@ def _merges(options: Options) -> list[Rewrite]:
 
 def find_runs(context: Context) -> None:
     """Read the affine layers of the phase and join them into runs; note what cannot be read."""
+    copies = Copies(context.net)
     for layer in context.net.layers:
-        reading = _read(context, layer)
+        reading = _read(context, layer, copies)
         if isinstance(reading, Reason):
             _keep(context.plan, layer, reading)
         elif reading is not None:
@@ -203,28 +204,20 @@ def find_runs(context: Context) -> None:
             _keep(context.plan, layer, reason)
 
 
-def _read(context: Context, layer: Layer) -> Reading | Reason | None:
-    weights, sharers = context.net.weights, context.net.sharers(layer)
-    if layer.type in AFFINE_TYPES and weights is not None and weights.is_hdf5 and sharers:
-        why = f"it shares blobs with {sharers[0]}, and HDF5 stores them with their owner only"
+def _read(context: Context, layer: Layer, copies: Copies) -> Reading | Reason | None:
+    weights, sharer = context.net.weights, next(context.net.sharers(layer), None)
+    if layer.type in AFFINE_TYPES and weights is not None and weights.is_hdf5 and sharer:
+        why = f"it shares blobs with {sharer}, and HDF5 stores them with their owner only"
         return Reason(Code.SHARED_WEIGHTS, why, "save the weights as a binary caffemodel")
     shape = context.shapes.get(layer.bottoms[0]) if layer.bottoms else None
     reading = context.reader.read(layer, shape)
-    if isinstance(reading, Reading):
-        return same_name_outside(context.net, layer) or _differing_copies(context, layer) or reading
-    return reading
-
-
-def _differing_copies(context: Context, layer: Layer) -> Reason | None:
-    """Caffe loads every copy of a shared blob in turn; where they differ, the last one holds."""
-    for other in context.net.sharers(layer):
-        if other in context.net.outside or not context.has_weights:
-            continue
-        mine, its = (one.record.blobs if one.record else () for one in (layer, other))
-        if len(mine) != len(its) or not all(map(same_values, mine, its)):
-            why = f"it shares blobs with {other}, but the file has other numbers for that layer"
-            return Reason(Code.SHARED_WEIGHTS, why)
-    return None
+    if not isinstance(reading, Reading):
+        return reading
+    other = copies.differing(layer) if context.has_weights else None
+    if other is not None:
+        why = f"it shares blobs with {other}, but the file has other numbers for that layer"
+        return same_name_outside(context.net, layer) or Reason(Code.SHARED_WEIGHTS, why)
+    return same_name_outside(context.net, layer) or reading
 
 
 def _join(context: Context, layer: Layer, reading: Reading) -> None:

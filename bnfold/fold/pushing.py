@@ -213,9 +213,9 @@ def _into_output(context: Context, host: Host, move: Move) -> Move | Reason:
 def other_users(net: Net, layers: Sequence[Layer]) -> Reason | None:
     """Who else uses the weights of these layers, by `param` name or by layer name, if anyone."""
     for layer in layers:
-        sharers = net.sharers(layer)
+        sharers = names(net.sharers(layer))
         if sharers:
-            why = f"the blobs of {layer} are shared, by param name, with {names(sharers)}"
+            why = f"the blobs of {layer} are shared, by param name, with {sharers}"
             return Reason(Code.SHARED_WEIGHTS, why)
         same_name = same_name_outside(net, layer)
         if same_name:

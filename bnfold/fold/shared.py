@@ -34,10 +34,16 @@ class AbsorbShared:
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all groups of layers that share blobs."""
         changed = False
+        tried: set[tuple[str, ...]] = set()
         for run in context.standing_runs():
-            if run.layers[0] not in context.runs:
+            producer = run.bottom.producer
+            if run.layers[0] not in context.runs or producer is None:
                 continue
-            group = self._group(context, run)
+            # What fits one of a group fits all of it, or none.
+            if not any(producer.blob_names) or producer.blob_names in tried:
+                continue
+            tried.add(producer.blob_names)
+            group = self._group(context, producer)
             if group and all(self._check(context, one, group[0]) for one in group):
                 for sharer in group:
                     finish(context, sharer.run, [_move(sharer)])
@@ -46,13 +52,12 @@ class AbsorbShared:
                 changed = True
         return changed
 
-    def _group(self, context: Context, run: Run) -> list[Sharer]:
-        """The layers that share weights with what feeds a run, if each is followed by a run."""
-        producer = run.bottom.producer
-        if producer is None or context.host(producer) is None:
+    def _group(self, context: Context, producer: Layer) -> list[Sharer]:
+        """A layer and all that share weights with it, if each is followed by a run."""
+        if context.host(producer) is None:
             return []
-        others = context.net.sharers(producer)
-        if not others or any(other in context.net.outside for other in others):
+        others = list(context.net.sharers(producer))
+        if not others or not all(map(context.net.runs, others)):
             return []
         found = [_sharer(context, layer) for layer in [producer, *others]]
         return [one for one in found if one is not None] if all(found) else []

@@ -87,6 +87,7 @@ class Dense(LazyBlob):
     ) -> None:
         super().__init__((count,), dtype, what)
         self._compute = compute
+        self._before: tuple[Dense, Callable[[Vector], Vector]] | None = None
 
     @classmethod
     def of(cls, values: Vector, dtype: np.dtype[Any], what: str) -> Dense:
@@ -96,11 +97,22 @@ class Dense(LazyBlob):
     @cached_property
     def values(self) -> Vector:
         """The values, not rounded."""
-        return self._compute()
+        # What was folded into one layer can be as much as the network is long.
+        functions: list[Callable[[Vector], Vector]] = []
+        first = self
+        while first._before is not None:
+            first, function = first._before
+            functions.append(function)
+        values = first._compute()
+        for function in reversed(functions):
+            values = function(values)
+        return values
 
     def mapped(self, function: Callable[[Vector], Vector]) -> Dense:
         """The same blob with a function of its values."""
-        return Dense(self.shape[0], lambda: function(self.values), self.dtype, self.what)
+        found = Dense(self.shape[0], self._compute, self.dtype, self.what)
+        found._before = self, function
+        return found
 
     def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
         """The values in order, flat, float64, at most `max_items` at a time."""

@@ -113,15 +113,17 @@ class _Builder:
                 raise self.document.error(field, self._nobody(layer, field.string()))
             value.readers.append(layer)
             layer.bottoms.append(value)
+        names: set[str] = set()
         for index, field in enumerate(layer.text.all("top")):
             name = field.string()
             # A top is in place if it is the bottom of the same index, not any bottom.
             in_place = [value.name for value in layer.bottoms[index : index + 1]] == [name]
-            if any(top.name == name for top in layer.tops):
+            if name in names:
                 raise self.document.error(field, f"{layer} has two tops named '{name}'; rename one")
             if name in self.live and not in_place:
                 raise self.document.error(field, self._produced_twice(name))
             layer.tops.append(Value(name, layer))
+            names.add(name)
         self.live.update((value.name, value) for value in layer.tops)
         # Of layers without a name Caffe gives a record without one to the first.
         if self.weights is not None and first is layer:

@@ -8,7 +8,9 @@ and src/caffe/util/insert_splits.cpp.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
@@ -145,6 +147,7 @@ class Net:
         inputs: the values that the file declares as inputs.
         outside: the layers of the file that do not run in this phase.
         memory: where its values lie.
+        is_v1: whether the file has the layers of before 2014, `layers { type: CONVOLUTION }`.
     """
 
     def __init__(
@@ -161,12 +164,19 @@ class Net:
         self.memory = memory
         self.inputs = inputs
         self.outside = outside
+        self.is_v1 = any(layer.is_v1 for layer in layers)
         self._layers = layers
-
-    @property
-    def is_v1(self) -> bool:
-        """Whether the file has the layers of before 2014, `layers { type: CONVOLUTION }`."""
-        return any(layer.is_v1 for layer in self._layers)
+        self._order = {layer: place for place, layer in enumerate((*layers, *outside))}
+        self._sharing: dict[str, list[Layer]] = {}
+        for layer in self._order:
+            for name in set(filter(None, layer.blob_names)):
+                self._sharing.setdefault(name, []).append(layer)
+        self._twins: dict[str, list[Layer]] = {}
+        for layer in outside:
+            self._twins.setdefault(layer.name, []).append(layer)
+        # Rewrites give a name to no more values than the file did.
+        self._values = Counter(top.name for layer in layers for top in layer.tops)
+        self._values.update(value.name for value in inputs)
 
     @property
     def layers(self) -> Iterator[Layer]:
@@ -178,17 +188,29 @@ class Net:
         """The layers that run, in file order, removed ones included."""
         return tuple(self._layers)
 
-    def sharers(self, layer: Layer) -> list[Layer]:
-        """Other layers of the file, of any phase, that share a blob with `layer` by name."""
-        names = set(filter(None, layer.blob_names))
-        if not names:
-            return []
-        everyone = [*self.layers, *self.outside]
-        return [o for o in everyone if o is not layer and names.intersection(o.blob_names)]
+    def sharers(self, layer: Layer) -> Iterator[Layer]:
+        """Other layers of the file, of any phase, that share a blob with `layer` by name.
+
+        They come one by one, since all layers of a file may share one blob.
+        """
+        lists = [self._sharing[name] for name in set(filter(None, layer.blob_names))]
+        last = layer
+        for other in merge(*lists, key=self._order.__getitem__):
+            if other is not layer and other is not last and not other.removed:
+                last = other
+                yield other
+
+    def sharing(self, name: str) -> list[Layer]:
+        """The layers that run and carry the blob name `name`, in file order."""
+        return [layer for layer in self._sharing.get(name, []) if self.runs(layer)]
+
+    def runs(self, layer: Layer) -> bool:
+        """Whether a layer of the file runs in this phase."""
+        return self._order[layer] < len(self._layers)
 
     def twins(self, layer: Layer) -> list[Layer]:
         """Layers outside the phase that carry the same name, and so the same weights."""
-        return [other for other in self.outside if other.name == layer.name]
+        return self._twins.get(layer.name, [])
 
     def remove_into_producer(self, layer: Layer) -> None:
         """Take a layer out; what produced its only bottom now produces its only top.
@@ -238,6 +260,8 @@ class Net:
             readers: layers behind its producer.
             without: layers that are about to be removed, and so do not count.
         """
+        if self._values[value.name] == 1:
+            return True
         last = max((reader.index for reader in readers), default=-1)
         gone, named = set(without), [value]
         for one in named:

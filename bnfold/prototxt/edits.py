@@ -19,6 +19,7 @@ class Edits:
         self._before: dict[Item, list[Addition]] = {}
         self._after: dict[Item, list[Addition]] = {}
         self._inside: dict[Message, list[Addition]] = {}
+        self._habits: Style | None = None
         # The messages and lists to rewrite, in a fixed order.
         self._touched: dict[Message | FieldList, None] = {}
 
@@ -110,7 +111,9 @@ class Edits:
         return _apply(text, spans)
 
     def _style(self) -> Style:
-        return style.of_document(self._root)
+        if self._habits is None:
+            self._habits = style.of_document(self._root)
+        return self._habits
 
     def _check(self, message: Message) -> None:
         if message.source is not self._root.source:

@@ -167,8 +167,8 @@ def test_sharers_are_found_by_param_name_in_every_phase():
     text += layer("b", ["data"], ["y"], 'param { name: "w" } include { phase: TRAIN }')
     built = net(text + layer("c", ["data"], ["z"], 'param { name: "v" }'))
     layers = by_name(built)
-    assert built.sharers(layers["a"]) == [layers["b"]]
-    assert built.sharers(layers["c"]) == []
+    assert list(built.sharers(layers["a"])) == [layers["b"]]
+    assert list(built.sharers(layers["c"])) == []
 
 
 def test_v1_params_are_names_by_themselves():
@@ -177,7 +177,7 @@ def test_v1_params_are_names_by_themselves():
         text += f' layers {{ name: "{name}" type: CONVOLUTION top: "{name}" param: "w" }}'
     built = net(text)
     layers = by_name(built)
-    assert built.sharers(layers["a"]) == [layers["b"]]
+    assert list(built.sharers(layers["a"])) == [layers["b"]]
 
 
 # ---------------------------------------------------------------- what Caffe refuses, too

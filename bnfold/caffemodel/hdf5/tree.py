@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from ..errors import problem
 
+# A layer's name has a group for each part between slashes.
+_MAX_DEPTH = 100
 # Recurrent layers have some twenty blobs. A place far beyond is damage, and holes take memory.
 _MAX_BLOBS = 1000
 _NOT_CAFFE = "give a .caffemodel.h5 file that Caffe saved"
@@ -57,6 +59,8 @@ def _walk(
             datasets[_place(path, name, word)] = item
         else:
             raise problem(path, f"{group.name}/{word} is no layer's group", do=_NOT_CAFFE)
+    if inner and name.count("/") >= _MAX_DEPTH:
+        raise problem(path, f"groups are nested more than {_MAX_DEPTH} deep", do=_NOT_CAFFE)
     for whole, item in inner:
         _walk(h5py, path, item, whole, nodes, seen)
 

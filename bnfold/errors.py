@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bnfold.printable import printable
+
 
 class BnfoldError(ValueError):
     """Bad input or usage: one line that says where, what is wrong and what to do.
 
     Everything that bnfold raises on purpose is of this type; the command line prints it and
-    exits with 2.
+    exits with 2. Names in the message come from files: what is not printable in it is escaped.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class CheckFailedError(BnfoldError):

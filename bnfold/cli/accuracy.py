@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +20,6 @@ from bnfold.cli.preprocess_options import preprocess_options
 from bnfold.cli.usage import check_engine, check_json_only
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bnfold.checks.accuracy_report import AccuracyReport, Answer
     from bnfold.checks.preprocess import PreprocessOptions
 
@@ -108,7 +104,8 @@ def accuracy(
     check_engine(options["runtime"])
     import bnfold
     from bnfold.checks.accuracy import BATCH
-    from bnfold.cli.printing import json_bytes
+    from bnfold.cli.progress import progress
+    from bnfold.cli.terminal import json_bytes, say, say_json, warn
     from bnfold.errors import CheckFailedError
     from bnfold.jobs import folded_name, one_line_errors
     from bnfold.outputs import Outputs
@@ -119,25 +116,23 @@ def accuracy(
             inputs = [model, weights, options["folded_model"] or folded_name(model)]
             inputs += [options["folded_weights"] or folded_name(weights), options["images"]]
             outputs.claim([json_file], inputs, force)
-        with ExitStack() as stack:
+        with progress("measuring", quiet, unit="images") as tell:
             report = bnfold.accuracy(
                 model,
                 weights,
                 preprocess=preprocess,
                 top=_numbers(top),
                 batch=BATCH if batch is None else batch,
-                progress=None if quiet else progress_bar(stack),
+                progress=tell,
                 **options,
             )
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))
-    for warning in _warnings(report):
-        click.echo(f"bnfold: warning: {warning}", err=True)
+    warn(*_warnings(report))
     if json_target == "-":
-        click.echo(json_bytes(report), nl=False)
+        say_json(report)
     elif not quiet:
-        for line in _lines(report):
-            click.echo(line)
+        say(*_lines(report))
     if report.failure is not None:
         raise CheckFailedError(report.failure)
 
@@ -147,41 +142,6 @@ def _numbers(text: str | None) -> list[int] | None:
         return None if text is None else [int(number) for number in text.split(",")]
     except ValueError:
         raise click.UsageError(f"--top {text}: give numbers, as 1,5") from None
-
-
-def progress_bar(stack: ExitStack) -> Callable[[int, int], None] | None:
-    """A bar on standard error, with rate and time left, if that is a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.completed / task.elapsed if task.elapsed else 0
-            return Text(f"{speed:.1f} images/s")
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    stack.enter_context(bar)
-    task = bar.add_task("images", total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _warnings(report: AccuracyReport) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from bnfold import __version__
+from bnfold.cli.terminal import say_bytes, tell, warn
 from bnfold.cli.usage import Group
 from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
 
@@ -66,7 +67,7 @@ def cli(context: click.Context) -> None:
       bnfold merge --model deploy.prototxt --weights x.caffemodel
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        say_bytes(f"{context.get_help()}\n".encode())
 
 
 def main() -> NoReturn:
@@ -106,7 +107,7 @@ def _print_interruptions() -> None:
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, InterruptedWarning):
-            click.echo(f"bnfold: warning: {' '.join(str(message).splitlines())}", err=True)
+            warn(str(message))
         else:
             other(message, category, *rest, **more)
 
@@ -140,7 +141,7 @@ def _run_command() -> int:
 
 def _fail(message: str, code: int = BAD_INPUT) -> int:
     with contextlib.suppress(OSError):
-        click.echo(f"bnfold: {' '.join(message.splitlines())}", err=True)
+        tell(" ".join(message.splitlines()))
     return code
 
 

@@ -74,7 +74,9 @@ def bench(
     check_engine(runtime)
     not_with("--repeats, which says how many rounds there are,", repeats is not None, ["seconds"])
     import bnfold
-    from bnfold.cli.bench_printing import ProgressBar, json_bytes, show
+    from bnfold.cli.bench_printing import show
+    from bnfold.cli.progress import progress
+    from bnfold.cli.terminal import json_bytes
     from bnfold.jobs import folded_name, one_line_errors
     from bnfold.outputs import Outputs
 
@@ -84,7 +86,7 @@ def bench(
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
             outputs.claim([json_file], [model, weights, folded_model, folded_weights], force)
-        with ProgressBar(quiet) as bar:
+        with progress("loading", quiet) as tell:
             report = bnfold.bench(
                 model,
                 weights,
@@ -96,7 +98,7 @@ def bench(
                 repeats=repeats,
                 runtime=runtime,
                 caffe_root=caffe_root,
-                progress=bar.tell,
+                progress=lambda what, done: tell(done, 1, what),
             )
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))

@@ -2,78 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from types import TracebackType
-from typing import Any
-
-import click
-
 from bnfold.checks.bench_report import BenchReport, Comparison
 from bnfold.checks.spread import Spread
-
-
-class ProgressBar:
-    """A bar on standard error while a command measures, where that is a terminal.
-
-    Args:
-        quiet: show nothing.
-    """
-
-    def __init__(self, quiet: bool) -> None:
-        self._progress: Any = None
-        if quiet or not sys.stderr.isatty():
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            "{task.description}",
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task("loading", total=1.0)
-
-    def tell(self, what: str, done: float) -> None:
-        """Show what is being measured, and how much of it is done, from 0 to 1."""
-        if self._progress is not None:
-            self._progress.update(self._task, description=what, completed=done)
-
-    def __enter__(self) -> ProgressBar:
-        if self._progress is not None:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-
-def json_bytes(report: BenchReport) -> bytes:
-    """The JSON document of a report."""
-    import json
-
-    return (json.dumps(report.to_json(), indent=2) + "\n").encode()
+from bnfold.cli.terminal import Table, is_for_people, say, say_json, say_wrapped
 
 
 def show(report: BenchReport, *, to_json: bool, quiet: bool) -> None:
     """Print a report to standard output."""
     if to_json:
-        click.echo(json_bytes(report), nl=False)
-    elif quiet:
-        return
-    elif sys.stdout.isatty():
-        _show_table(report)
-    else:
-        for line in _lines(report):
-            click.echo(line)
+        say_json(report)
+    elif not quiet:
+        table = _table(report)
+        if is_for_people() and table.fits():
+            say_wrapped(_where(report), "")
+            table.show()
+            say_wrapped(*(_closing(found, report) for found in report.comparisons))
+        else:
+            say(*_lines(report))
 
 
 def _lines(report: BenchReport) -> list[str]:
@@ -95,34 +40,24 @@ def _lines(report: BenchReport) -> list[str]:
     return lines
 
 
-def _show_table(report: BenchReport) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    console.print(escape(_where(report)))
-    console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for title in ("original", "folded", "ratio", "limit"):
-        table.add_column(title, justify="right")
+def _table(report: BenchReport) -> Table:
+    numbers = ("original", "folded", "ratio", "limit")
+    table = Table(("", *numbers), numbers, free=False)
     before, after = report.before, report.after
-    table.add_row("layers", str(before.layers), str(after.layers))
-    table.add_row("parameters", f"{before.parameters:,}", f"{after.parameters:,}")
+    table.row("layers", str(before.layers), str(after.layers), "", "")
+    table.row("parameters", f"{before.parameters:,}", f"{after.parameters:,}", "", "")
     for found in report.comparisons:
         original, folded = found.original, found.folded
         times = [_time(original.seconds), _time(folded.seconds), f"{found.ratio.median:.3f}"]
-        table.add_row(_setting(found), *times, _limit(found))
+        table.row(_setting(found), *times, _limit(found))
         ranges = [_quartiles(original.seconds), _quartiles(folded.seconds), _interval(found.ratio)]
-        table.add_row("  spread", *ranges)
-        table.add_row("  memory", _memory(original.peak_memory), _memory(folded.peak_memory))
-    console.print(table)
-    console.print()
-    for found in report.comparisons:
-        console.print(
-            escape(f"{_setting(found)}, {found.ratio.count} rounds: {_verdict(found, report)}")
-        )
+        table.row("  spread", *ranges, "")
+        table.row("  memory", _memory(original.peak_memory), _memory(folded.peak_memory), "", "")
+    return table
+
+
+def _closing(found: Comparison, report: BenchReport) -> str:
+    return f"{_setting(found)}, {found.ratio.count} rounds: {_verdict(found, report)}"
 
 
 def _where(report: BenchReport) -> str:

@@ -34,7 +34,8 @@ def inspect(
       bnfold inspect --model deploy.prototxt --weights x.caffemodel --json plan.json
     """
     check_json_only(json_target)
-    from bnfold.cli.printing import json_bytes, show
+    from bnfold.cli.printing import show
+    from bnfold.cli.terminal import json_bytes
     from bnfold.jobs import one_line_errors, plan_only
     from bnfold.outputs import Outputs
 

@@ -82,7 +82,8 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
     from bnfold.cli.merge_verify import proof, show_proof
-    from bnfold.cli.printing import json_bytes, show
+    from bnfold.cli.printing import show
+    from bnfold.cli.terminal import json_bytes
     from bnfold.jobs import MergeJob, one_line_errors
     from bnfold.outputs import Outputs
 

@@ -39,15 +39,15 @@ def proof(
         raise click.UsageError(f"engines run phase TEST, and cannot --verify --phase {phase}")
     from bnfold.checks.proof import prove
     from bnfold.checks.verify import VerifyOptions
-    from bnfold.cli.verify_printing import progress_bar
+    from bnfold.cli.progress import progress
 
     options = VerifyOptions(
         tolerance=tolerance, runtime=runtime, caffe_root=caffe_root, threads=threads
     )
 
     def check(report: Report, outputs: Outputs, quiet: bool) -> Report:
-        with progress_bar("verifying", quiet) as progress:
-            return prove(report, outputs, options, progress)
+        with progress("verifying", quiet, unit="inputs") as tell:
+            return prove(report, outputs, options, tell)
 
     return check
 
@@ -57,9 +57,9 @@ def show_proof(report: Report, *, quiet: bool) -> None:
     found = getattr(report, "verification", None)
     if found is None:
         return
+    from bnfold.cli.terminal import say, warn
     from bnfold.cli.verify_printing import verdict
 
-    for note in found.notes:
-        click.echo(f"bnfold: warning: {note}", err=True)
+    warn(*found.notes)
     if not quiet:
-        click.echo(f"verified: {verdict(found)}")
+        say(f"verified: {verdict(found)}")

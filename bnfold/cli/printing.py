@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, Protocol
-
-import click
-
+from bnfold.cli.terminal import Table, is_for_people, say, say_json, warn
 from bnfold.fold import Branches, DeadChannels, Fate, Outcome, Reason
 from bnfold.report import Counts, Report
 
@@ -26,34 +22,15 @@ _COLORS = {
 }
 
 
-class Reported(Protocol):
-    """A report of any command."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as one JSON object."""
-        ...
-
-
-def json_bytes(report: Reported) -> bytes:
-    """The JSON document of a report."""
-    import json
-
-    return (json.dumps(report.to_json(), indent=2) + "\n").encode()
-
-
 def show(report: Report, *, to_json: bool, quiet: bool) -> None:
     """Print a report to standard output, and its warnings to standard error."""
-    for warning in report.plan.warnings:
-        click.echo(f"bnfold: warning: {warning}", err=True)
+    warn(*report.plan.warnings)
     if to_json:
-        click.echo(json_bytes(report), nl=False)
-    elif quiet:
-        return
-    elif sys.stdout.isatty():
-        _show_table(report)
-    else:
-        for line in [*_rows(report), *summary(report)]:
-            click.echo(line)
+        say_json(report)
+    elif not quiet:
+        if not (is_for_people() and _table(report).show()):
+            say(*_rows(report))
+        say(*summary(report))
 
 
 def _rows(report: Report) -> list[str]:
@@ -156,36 +133,23 @@ def _savings(before: Counts, after: Counts) -> str:
     return line
 
 
-def _show_table(report: Report) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("line", "layer", "type", "what happens"):
-        table.add_column(title, justify="right" if title == "line" else "left")
+def _table(report: Report) -> Table:
+    table = Table(("line", "layer", "type", "what happens"), right=["line"], free=True)
     for outcome in report.plan.outcomes:
-        color = _COLORS[outcome.fate]
-        what = f"[{color}]{_VERBS[outcome.fate]}[/]{escape(_what(outcome))}"
-        table.add_row(str(outcome.line), escape(outcome.layer), escape(outcome.type), what)
+        what = [(_VERBS[outcome.fate], _COLORS[outcome.fate]), (_what(outcome), "")]
+        table.row(str(outcome.line), outcome.layer, outcome.type, what)
     for change in report.plan.engines:
         was = f" (was {change.replaced})" if change.replaced else ""
-        what = f"[cyan]engine: CAFFE[/]{was}"
-        table.add_row(str(change.line), escape(change.layer), "Convolution", what)
+        what = [("engine: CAFFE", "cyan"), (was, "")]
+        table.row(str(change.line), change.layer, "Convolution", what)
     for found in report.plan.branches:
-        color = _COLORS[found.fate]
-        what = f"[{color}]branches {_VERBS[found.fate]}[/]{escape(_branches(found))}"
-        table.add_row(str(found.line), escape(found.layer), escape(found.type), what)
+        what = [(f"branches {_VERBS[found.fate]}", _COLORS[found.fate]), (_branches(found), "")]
+        table.row(str(found.line), found.layer, found.type, what)
     for dead in report.plan.dead:
-        what = "[yellow]dead channels stay[/]" if dead.reason else "[green]dead channels go[/]"
-        rest = escape(f": {_channels(dead)}")
-        table.add_row(str(dead.line), escape(dead.layer), escape(dead.type), what + rest)
-    if table.row_count:
-        console.print(table)
-        console.print()
-    for line in summary(report):
-        console.print(escape(line))
+        verb = ("dead channels stay", "yellow") if dead.reason else ("dead channels go", "green")
+        what = [verb, (f": {_channels(dead)}", "")]
+        table.row(str(dead.line), dead.layer, dead.type, what)
+    return table
 
 
 def plural(count: int, noun: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,8 +147,8 @@ def prune(
     check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
-    from bnfold.cli.printing import json_bytes
     from bnfold.cli.prune_printing import show
+    from bnfold.cli.terminal import json_bytes
     from bnfold.fold import Options
     from bnfold.fold.channels.slim import Slimming
     from bnfold.jobs import one_line_errors
@@ -185,8 +184,8 @@ def _measured(
     checks: dict[str, Any],
 ) -> PruneReport:
     from bnfold.checks.pruned import AccuracyOptions, measure
-    from bnfold.cli.accuracy import progress_bar
+    from bnfold.cli.progress import progress
 
     options = AccuracyOptions(images, max_drop=max_drop, **checks)
-    with ExitStack() as stack:
-        return measure(report, outputs, options, None if quiet else progress_bar(stack))
+    with progress("measuring", quiet, unit="images") as tell:
+        return measure(report, outputs, options, tell)

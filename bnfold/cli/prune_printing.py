@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-
-import click
-
 from bnfold.cli.accuracy import metric_lines
-from bnfold.cli.printing import json_bytes, plural, size_words
+from bnfold.cli.printing import plural, size_words
+from bnfold.cli.terminal import Table, is_for_people, say, say_json, warn
 from bnfold.prune_report import PrunedLayer, PruneReport
 
 
 def show(report: PruneReport, *, to_json: bool, quiet: bool) -> None:
     """Print a report to standard output, and its warnings to standard error."""
-    for warning in report.warnings:
-        click.echo(f"bnfold: warning: {warning}", err=True)
+    warn(*report.warnings)
     if to_json:
-        click.echo(json_bytes(report), nl=False)
-    elif quiet:
-        return
-    elif sys.stdout.isatty():
-        _show_table(report)
-    else:
-        for layer in report.layers:
-            click.echo(" ".join([_verb(layer), f"{layer.layer} ({layer.type}):", *_cells(layer)]))
-        for line in [*_remarks(report), *_summary(report)]:
-            click.echo(line)
+        say_json(report)
+    elif not quiet:
+        if not (is_for_people() and _table(report).show()):
+            for layer in report.layers:
+                say(" ".join([_verb(layer), f"{layer.layer} ({layer.type}):", *_cells(layer)]))
+        say(*_remarks(report), *_summary(report))
 
 
 def _verb(layer: PrunedLayer) -> str:
@@ -88,29 +80,19 @@ def _summary(report: PruneReport) -> list[str]:
     return lines
 
 
-def _show_table(report: PruneReport) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("line", "layer", "channels", "parameters", "operations"):
-        table.add_column(title, justify="left" if title == "layer" else "right")
+def _table(report: PruneReport) -> Table:
+    numbers = ("channels", "parameters", "operations")
+    table = Table(("line", "layer", *numbers), ["line", *numbers], free=False)
     for layer in report.layers:
         before, after = layer.before, layer.after
         operations = "?"
         if before.operations is not None and after.operations is not None:
             operations = _change(before.operations, after.operations)
-        channels = _change(before.channels, after.channels)
-        table.add_row(
+        table.row(
             str(layer.line),
-            escape(layer.layer),
-            f"[green]{channels}[/]" if layer.removed else channels,
+            layer.layer,
+            (_change(before.channels, after.channels), "green" if layer.removed else ""),
             _change(before.parameters, after.parameters),
             operations,
         )
-    console.print(table)
-    console.print()
-    for line in [*_remarks(report), *_summary(report)]:
-        console.print(escape(line))
+    return table

@@ -31,8 +31,8 @@ def runtimes(caffe_root: Path | None, force: bool, json_target: str | None, quie
       bnfold runtimes --caffe-root ~/caffe --json -
     """
     check_json_only(json_target)
-    import json
 
+    from bnfold.cli.terminal import document, say, say_bytes
     from bnfold.jobs import one_line_errors
     from bnfold.outputs import Outputs
     from bnfold.runtimes import available
@@ -46,12 +46,12 @@ def runtimes(caffe_root: Path | None, force: bool, json_target: str | None, quie
             {"name": i.name, "found": i.found, "version": i.version, "detail": i.detail}
             for i in found
         ]
-        document = json.dumps({"format": JSON_FORMAT, "runtimes": rows}, indent=2) + "\n"
+        content = document({"format": JSON_FORMAT, "runtimes": rows})
         if json_file is not None:
-            outputs.write(json_file, document.encode())
+            outputs.write(json_file, content)
     if json_target == "-":
-        click.echo(document, nl=False)
+        say_bytes(content)
     elif not quiet:
         for info in found:
             state = f"{info.version} in " if info.found else "not usable: "
-            click.echo(f"{info.name} {state}{info.detail}")
+            say(f"{info.name} {state}{info.detail}")

@@ -96,7 +96,9 @@ def verify(
     check_json_only(json_target)
     check_engine(runtime)
     import bnfold
-    from bnfold.cli.verify_printing import json_bytes, progress_bar, show
+    from bnfold.cli.progress import progress
+    from bnfold.cli.terminal import json_bytes
+    from bnfold.cli.verify_printing import show
     from bnfold.jobs import folded_name, one_line_errors
     from bnfold.outputs import Outputs
 
@@ -123,14 +125,14 @@ def verify(
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:
             outputs.claim([json_file], [model, weights, folded_model, folded_weights], force)
-        with progress_bar("verifying", quiet) as progress:
+        with progress("verifying", quiet, unit="inputs") as tell:
             found = bnfold.verify(
                 model,
                 weights,
                 folded_model=folded_model,
                 folded_weights=folded_weights,
                 options=options,
-                progress=progress,
+                progress=tell,
             )
         if json_file is not None:
             outputs.write(json_file, json_bytes(found))

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
+from bnfold.cli.terminal import Table, is_for_people, say, say_json, say_wrapped, warn
 
 if TYPE_CHECKING:
     from bnfold.checks.verification import Compared, Verification
 
 
-def json_bytes(found: Verification) -> bytes:
-    """The JSON document of a verification."""
-    import json
-
-    return (json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n").encode()
-
-
 def show(found: Verification, *, to_json: bool, quiet: bool) -> None:
     """Print a verification to standard output, and its notes to standard error."""
-    for note in found.notes:
-        click.echo(f"bnfold: warning: {note}", err=True)
+    warn(*found.notes)
     if to_json:
-        click.echo(json_bytes(found), nl=False)
-    elif quiet:
-        return
-    elif sys.stdout.isatty():
-        _show_table(found)
-    else:
-        for line in _lines(found):
-            click.echo(line)
+        say_json(found)
+    elif not quiet:
+        table = _table(found)
+        if is_for_people() and table.fits():
+            say_wrapped(found.engine, found.inputs, "")
+            table.show()
+            say_wrapped(verdict(found))
+        else:
+            say(*_lines(found))
 
 
 def verdict(found: Verification) -> str:
@@ -51,22 +42,6 @@ def verdict(found: Verification) -> str:
     if found.outputs_agree:
         return f"not the same layers: {count} agree, a layer does not, in {found.engine}"
     return f"not the same function: {count}, {found.images} inputs, {near}, in {found.engine}"
-
-
-@contextlib.contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error if that is a terminal; gives what to tell (done, total)."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _rows(found: Verification) -> Iterator[tuple[str, Compared]]:
@@ -94,44 +69,27 @@ def _lines(found: Verification) -> Iterator[str]:
     yield verdict(found)
 
 
-def _show_table(found: Verification) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    console.print(escape(f"{found.engine}\n{found.inputs}\n"))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    right = {"line", "apart", "relative", "tolerance", "cosine", "top-1"}
-    titles = ("", "value", "line", "apart", "relative", "tolerance", "cosine", "top-1", "")
-    for title in titles:
-        table.add_column(
-            title,
-            justify="right" if title in right else "left",
-            no_wrap=title in right,
-            overflow="fold",
-        )
+def _table(found: Verification) -> Table:
+    right = ("line", "apart", "relative", "tolerance", "cosine", "top-1")
+    table = Table(("", "value", *right, ""), right, free=False)
     for kind, compared in _rows(found):
         d = compared.difference
         numbers = d.other_shape is None
         color = "green" if compared.within else "red"
-        table.add_row(
+        table.row(
             kind,
-            escape(_name(compared)),
+            _name(compared),
             str(compared.pair.line),
             f"{d.absolute:.2g}" if numbers else "",
             f"{d.relative:.2g}" if numbers else "",
             f"{compared.tolerance:.2g}",
             _angle(compared),
             _top1(compared),
-            f"[{color}]{_word(compared)}[/]" + ("" if d.badness < float("inf") else f" {compared}"),
+            [(_word(compared), color), ("" if d.badness < float("inf") else f" {compared}", "")],
         )
     for name in found.altered:
-        table.add_row("layer", escape(name), *[""] * 6, "left out: folding is meant to change it")
-    if table.row_count:
-        console.print(table)
-        console.print()
-    console.print(escape(verdict(found)))
+        table.row("layer", name, *[""] * 6, "left out: folding is meant to change it")
+    return table
 
 
 def _name(compared: Compared) -> str:

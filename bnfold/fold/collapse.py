@@ -1,4 +1,4 @@
-"""Rewrite: what must stay becomes one Scale, and what changes nothing goes.
+"""Rewrite: what must stay becomes one Scale.
 
     BatchNorm, BN, Scale, Bias, Power in a row  =  Scale with scale_param { bias_term: true }
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from bnfold.fold.affine import Affine
 from bnfold.fold.dialects import AFFINE_TYPES, PARAMS
-from bnfold.fold.leaving import downward, upward
+from bnfold.fold.leaving import downward
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
@@ -27,8 +27,6 @@ class Collapse:
         """Apply the rewrite to all runs that stand, in file order."""
         standing = context.standing_runs()
         for run in standing:
-            if run.affine.is_identity and _drop(context, run):
-                continue
             refusal = self._check(context, run)
             if refusal is None:
                 self._apply(context, run)
@@ -131,27 +129,6 @@ def _channels(context: Context, run: Run) -> int | None:
         return run.affine.channels
     shape = context.shapes.get(run.bottom)
     return shape[1] if shape is not None and len(shape) > 1 else None
-
-
-def _drop(context: Context, run: Run) -> bool:
-    """Take out a run that changes nothing, if its neighbours can meet."""
-    net, bottom, top = context.net, run.bottom, run.top
-    if not context.choice.allows(*run.layers):
-        return False
-    alone = bottom.readers == [run.layers[0]] and not bottom.outside_readers
-    # What provides the network's input keeps its name, by which it is fed.
-    made = bottom.producer is not None and bool(bottom.producer.bottoms)
-    if made and alone and upward(net, run.layers) is None:
-        for layer in run.layers:
-            net.remove_into_producer(layer)
-    elif top.readers and not top.outside_readers and downward(net, run.layers) is None:
-        for layer in reversed(run.layers):
-            net.remove_into_readers(layer)
-    else:
-        return False
-    for layer in run.layers:
-        _note(context, layer, Fate.DROPPED, None)
-    return True
 
 
 def _why_it_stays(run: Run) -> Reason:

@@ -6,10 +6,11 @@
    whatever the padding; forward has more conditions, and what goes forward may meet another
    run that then can go.
 3. Parallel branches become one convolution, and what can move then moves: back to 2.
-4. What is left is collapsed. That is last, since a run that has become a layer of its own
+4. What changes nothing goes, and others may have been in its way: back to 2.
+5. What is left is collapsed. That is last, since a run that has become a layer of its own
    would have to be read anew to move again.
-5. Engines, which change no number.
-6. Channels that are constant are taken out. That is last, since what they are constant at is told
+6. Engines, which change no number.
+7. Channels that are constant are taken out. That is last, since what they are constant at is told
    from the weights as they will be.
 
 Every search looks at the whole way before anything moves, and moves depend only on who reads
@@ -35,6 +36,7 @@ from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.hosts import HOST_TYPES
+from bnfold.fold.identities import DropIdentities
 from bnfold.fold.leaving import other_readers
 from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
 from bnfold.fold.pushing import same_name_outside
@@ -120,7 +122,7 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
         find_runs(context)
-        moves = [*MOVES, *_merges(options)]
+        moves = [*MOVES, *_merges(options), DropIdentities()]
         while any(rewrite.run(context) for rewrite in moves):
             pass
         Collapse().run(context)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, read_net
 from bnfold.outputs import Outputs, settle
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
 from bnfold.report import Counts, after_writing
+from bnfold.whole import read_whole
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,8 @@ class PruneJob:
             yield Pruned(stored, edit_document(net).to_bytes(), edits, report)
 
 
-_LINE = re.compile(
-    r"""["']?(?P<layer>[^"'#]+?)["']?\s*[:=]\s*\[?(?P<channels>[\d\s,-]*)\]?""",
-)
+_MOST = 1 << 20
+"""Channels that a file may ask for, in all."""
 
 
 def read_channels(path: Path) -> dict[str, list[int]]:
@@ -181,29 +180,47 @@ def read_channels(path: Path) -> dict[str, list[int]]:
         BnfoldError: the file is neither; the message names the line.
         OSError: it cannot be read.
     """
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    text = read_whole(path).decode("utf-8", "surrogateescape")
     if text.lstrip().startswith("{"):
         return _from_json(path, text)
     found: dict[str, list[int]] = {}
+    room = _MOST
     for number, line in enumerate(text.splitlines(), 1):
         line = line.split("#")[0].strip()
         if not line:
             continue
-        match = _LINE.fullmatch(line)
-        if match is None or match["layer"] in found:
-            what = "a second line for that layer" if match else "not of the form `layer: 0, 3, 5-7`"
+        name, channels = _halves(line)
+        if not name or channels is None or name in found:
+            what = "a second line for that layer" if name in found else _FORM
             raise BnfoldError(f"{path}:{number}: {what}")
-        found[match["layer"]] = _indices(path, number, match["channels"])
+        found[name] = _indices(path, number, channels, room)
+        room -= len(found[name])
     return found
 
 
-def _indices(path: Path, line: int, text: str) -> list[int]:
+_FORM = "not of the form `layer: 0, 3, 5-7`"
+
+
+def _halves(line: str) -> tuple[str, str | None]:
+    """The name and the channels of a line; "" and None for what is neither."""
+    at = max(line.rfind(":"), line.rfind("="))
+    name, channels = line[: max(at, 0)].strip(), line[at + 1 :].strip()
+    name = name.removeprefix(name[:1] if name[:1] in "\"'" else "").rstrip("\"'")
+    channels = channels.removeprefix("[").removesuffix("]")
+    fits = at > 0 and not set("\"'") & set(name) and set(channels) <= set("0123456789,- \t")
+    return name, channels if fits else None
+
+
+def _indices(path: Path, line: int, text: str, room: int) -> list[int]:
     found: list[int] = []
     for part in text.replace(",", " ").split():
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise BnfoldError(f"{path}:{line}: '{part}' is no channel, and no range as 5-7")
-        found += range(int(first), int(last if dash else first) + 1)
+        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 40:
+            raise BnfoldError(f"{path}:{line}: '{part[:40]}' is no channel, and no range as 5-7")
+        wanted = range(int(first), int(last if dash else first) + 1)
+        if wanted.stop - wanted.start > room - len(found):
+            raise BnfoldError(f"{path}:{line}: '{part}' is more channels than any network has")
+        found += wanted
     return found
 
 
@@ -212,7 +229,7 @@ def _from_json(path: Path, text: str) -> dict[str, list[int]]:
 
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BnfoldError(f"{path}: {error}") from None
     for name, channels in found.items():
         numbers = isinstance(channels, list) and all(type(one) is int for one in channels)

@@ -25,7 +25,7 @@ class BinaryWeights(Weights):
     def __init__(self, file: WeightsFile) -> None:
         """Index `file`, which this object then owns. Raises CaffemodelError: see `open_weights`."""
         self._file = file
-        self.path = file.path
+        self.path, self.size = file.path, file.size
         self.name = ""
         records: list[BinaryRecord] = []
         refuse_strangers(file)
@@ -86,7 +86,8 @@ class BinaryWeights(Weights):
         float32: bool = False,
     ) -> None:
         """Write a changed copy: see Weights.write. What is not edited comes out byte for byte."""
-        write_weights(self._file, self.records, out, edits, additions, float32)
+        with self._file.unchanged():
+            write_weights(self._file, self.records, out, edits, additions, float32)
 
     def close(self) -> None:
         """Close the file."""

@@ -7,8 +7,10 @@ is held.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +33,7 @@ class WeightsFile:
         status = os.fstat(self._fd)
         self.size = status.st_size
         self.identity = (status.st_dev, status.st_ino)
+        self._state = status.st_size, status.st_mtime_ns
         if not stat.S_ISREG(status.st_mode):
             self.close()
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
@@ -94,6 +97,28 @@ class WeightsFile:
             offset=offset,
             do="leave it alone and retry",
         )
+
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Do something with the file that makes no sense if its content has become another.
+
+        Raises CaffemodelError if the file was written to since it was opened, also in place of what
+        was raised because of that.
+        """
+        try:
+            yield
+        except CaffemodelError:
+            raise
+        except Exception:
+            self._refuse_change()
+            raise
+        self._refuse_change()
+
+    def _refuse_change(self) -> None:
+        status = os.fstat(self.fd)
+        if (status.st_size, status.st_mtime_ns) != self._state:
+            what = "the file was written to while it was read"
+            raise problem(self.path, what, do="leave it alone and retry") from None
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""

@@ -44,6 +44,7 @@ class Weights(ABC):
     """The layers of a weights file. The file stays open until `close`; a context manager.
 
     path: the file.
+    size: of the file, in bytes.
     name: the network's name, or "".
     records: the layer records, in the file's order.
     duplicates: names that more than one record has.
@@ -51,6 +52,7 @@ class Weights(ABC):
     """
 
     path: str
+    size: int
     name: str
     records: Sequence[LayerRecord]
     duplicates: tuple[str, ...]

@@ -13,6 +13,7 @@ import numpy as np
 from bnfold.caffemodel import schema
 from bnfold.checks.images import SUFFIXES, BadImageError, Pixels, decode
 from bnfold.errors import BnfoldError
+from bnfold.whole import read_whole
 
 PathLike = str | os.PathLike[str]
 
@@ -273,7 +274,7 @@ def _from_datum(datum: Any, channels: int) -> Pixels:
 def _file_reader(path: Path) -> Callable[[int], Pixels]:
     def read(channels: int) -> Pixels:
         try:
-            data = path.read_bytes()
+            data = read_whole(path)
         except OSError as error:
             raise BadImageError(f"{path}: {error.strerror}") from None
         except ValueError as error:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from bnfold.checks.data import Sample
 from bnfold.errors import BnfoldError
 from bnfold.prototxt import PrototxtError, parse
+from bnfold.whole import read_whole
 
 PathLike = str | os.PathLike[str]
 Box = tuple[float, float, float, float]
@@ -98,7 +99,7 @@ def read_labelmap(path: Path) -> list[Label]:
         BnfoldError: it is neither, or a name or label stands twice.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_whole(path).decode("utf-8-sig")
     except OSError as error:
         raise BnfoldError(f"{path}: {error.strerror}; check the path of the labelmap") from None
     except UnicodeDecodeError:
@@ -169,14 +170,14 @@ class VocTruth:
                 raise BnfoldError(f"{sample.name}: no annotation is named; give --annotations")
             path = self._folder / f"{Path(sample.name).stem}.xml"
         try:
-            root = ElementTree.parse(path).getroot()
+            root = ElementTree.fromstring(read_whole(path))
             size = self._size(root) or size
             return size, [self._thing(thing) for thing in root.iterfind("object")]
         except OSError as error:
             raise BnfoldError(
                 f"{path}: {error.strerror}; the image {sample.name} has no annotation"
             ) from None
-        except (ElementTree.ParseError, ValueError) as error:
+        except (ElementTree.ParseError, ValueError, OverflowError) as error:
             raise BnfoldError(f"{path}: not an annotation of VOC's kind: {error}") from None
 
     def _size(self, root: ElementTree.Element) -> Size | None:
@@ -202,10 +203,9 @@ class CocoTruth:
     def __init__(self, path: Path, labels: Sequence[Label] | None) -> None:
         self._path = path
         try:
-            with path.open(encoding="utf-8") as file:
-                data = json.load(file)
+            data = json.loads(read_whole(path))
             categories = {str(c["name"]): int(c["id"]) for c in data["categories"]}
-            self._images = {str(image["file_name"]): image for image in data["images"]}
+            self._images = {str(i["file_name"]): _coco_image(i) for i in data["images"]}
             self._things: dict[Any, list[Thing]] = {}
             for entry in data["annotations"]:
                 self._things.setdefault(entry["image_id"], []).append(_coco_thing(entry))
@@ -213,7 +213,9 @@ class CocoTruth:
             raise BnfoldError(f"{path}: {error.strerror}; check the annotations' path") from None
         except KeyError as error:
             raise BnfoldError(f"{path}: not COCO's JSON: the key {error} is missing") from None
-        except (ValueError, TypeError) as error:
+        except RecursionError:
+            raise BnfoldError(f"{path}: not COCO's JSON: nested too deeply") from None
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise BnfoldError(f"{path}: not COCO's JSON: {error}") from None
         self._last_parts: dict[str, Any] = {}
         for name, image in self._images.items():
@@ -235,9 +237,15 @@ class CocoTruth:
         image = self._images.get(sample.name) or self._last_parts.get(Path(sample.name).name)
         if image is None:
             raise BnfoldError(f"{self._path}: the image {sample.name} is not in it")
-        if image.get("height") and image.get("width"):
-            size = (int(image["height"]), int(image["width"]))
-        return size, self._things.get(image["id"], [])
+        key, its_size = image
+        return its_size or size, self._things.get(key, [])
+
+
+def _coco_image(entry: Any) -> tuple[Any, Size | None]:
+    """The id of an image, and its size where it is told."""
+    key, height, width = entry["id"], entry.get("height"), entry.get("width")
+    hash(key)
+    return key, (int(height), int(width)) if height and width else None
 
 
 def _coco_thing(entry: Any) -> Thing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy.typing as npt
 
 from bnfold.caffemodel import schema
 from bnfold.errors import BnfoldError
+from bnfold.whole import read_whole
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,10 +31,10 @@ def read_mean(path: Path) -> Floats:
         BnfoldError: it cannot be read, or is of another shape.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise BnfoldError(f"{path}: {error.strerror}; check the mean file's path") from None
-    mean = _from_npy(path) if data.startswith(b"\x93NUMPY") else _from_blob(path, data)
+    mean = _from_npy(path, data) if data.startswith(b"\x93NUMPY") else _from_blob(path, data)
     while mean.ndim > 3 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim == 1:
@@ -46,13 +49,27 @@ def read_mean(path: Path) -> Floats:
     return mean
 
 
-def _from_npy(path: Path) -> npt.NDArray[Any]:
+def _from_npy(path: Path, data: bytes) -> npt.NDArray[Any]:
+    from numpy.lib import format as npy
+
+    file = io.BytesIO(data)
     try:
-        mean: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise BnfoldError(f"{path}: not a .npy file of numbers ({error})") from None
-    if mean.dtype.kind not in "fiub":
-        raise BnfoldError(f"{path}: the mean is an array of {mean.dtype}; give numbers")
+        read = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0}
+        shape, is_fortran, dtype = read[npy.read_magic(file)[0]](file)
+    # What is no header is whatever Python makes of a text that is evaluated.
+    except Exception as error:
+        what = " ".join(str(error).split())[:80]
+        raise BnfoldError(f"{path}: not a .npy file of numbers ({what})") from None
+    if dtype.kind not in "fiub":
+        raise BnfoldError(f"{path}: the mean is an array of {str(dtype)[:20]}; give numbers")
+    # The header's word is not taken for how much there is: numpy would reserve as much as it says.
+    values = np.frombuffer(data, np.uint8, offset=file.tell())
+    if min(shape, default=1) < 0 or values.size != math.prod(shape) * dtype.itemsize:
+        raise BnfoldError(
+            f"{path}: {values.size} bytes of values for the shape {str(shape)[:80]} of {dtype}; "
+            "is the file complete?"
+        )
+    mean: npt.NDArray[Any] = values.view(dtype).reshape(shape, order="F" if is_fortran else "C")
     return mean
 
 
@@ -68,7 +85,7 @@ def _from_blob(path: Path, data: bytes) -> npt.NDArray[Any]:
     if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
         shape = (blob.num, blob.channels, blob.height, blob.width)
     values = np.array(blob.data if blob.data else blob.double_data, np.float32)
-    if values.size != int(np.prod(shape, dtype=np.int64)) or not shape or not values.size:
+    if values.size != math.prod(shape) or not shape or min(shape) < 0 or not values.size:
         raise BnfoldError(
             f"{path}: {values.size} values for the shape {shape}; is the file a complete mean?"
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 from bnfold.checks.preprocess import ORDERS, PreprocessOptions, Size, parse_size
 from bnfold.errors import BnfoldError
+from bnfold.whole import read_whole
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,14 +34,17 @@ def read_options(path: Path) -> PreprocessOptions:
             message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path).decode("utf-8")
     except OSError as error:
         raise BnfoldError(f"{path}: {error.strerror}; check the path") from None
     except UnicodeDecodeError:
         raise BnfoldError(f"{path}: not UTF-8; is it a TOML file?") from None
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise BnfoldError(f"{path}: nested too deeply; is it a file of options?") from None
+    # Besides its own error, the parser lets through what int() says of a number of 5,000 digits.
+    except ValueError as error:
         raise BnfoldError(f"{path}: {error}") from None
     given: dict[str, Any] = {}
     for key, value in table.items():
@@ -51,7 +55,7 @@ def read_options(path: Path) -> PreprocessOptions:
         reader, wanted = _READERS[name]
         try:
             given[name.replace("-", "_")] = reader(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise BnfoldError(f"{where}: {key}: give {wanted}") from None
     if "mean_file" in given:
         given["mean_file"] = path.parent / given["mean_file"]

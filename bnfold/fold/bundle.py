@@ -236,6 +236,10 @@ def singles(context: Context, family: Sequence[Branch]) -> Iterator[Bundle | tup
                 why = f"the kernel, stride, pad or dilation of {host.layer} cannot be read"
                 yield branch, Reason(Code.DIFFERENT_WINDOWS, why)
                 continue
+            if context.has_weights and host.lazy()[0].shape[2:] != own.kernel:
+                why = f"the weight of {host.layer} is not for the {axes} axes of what it reads"
+                yield branch, Reason(Code.UNKNOWN_SHAPE, why)
+                continue
             windows, outputs, groups = own, host.channels, host.groups
             work = outputs * (inputs // groups) * prod(windows.kernel)
         yield Bundle(((branch, windows),), windows, inputs, outputs, groups, work)

@@ -127,8 +127,7 @@ def _channels(context: Context, run: Run) -> int | None:
         return run.channels
     if run.affine.channels > 1:
         return run.affine.channels
-    shape = context.shapes.get(run.bottom)
-    return shape[1] if shape is not None and len(shape) > 1 else None
+    return context.channels_of(run.bottom)
 
 
 def _why_it_stays(run: Run) -> Reason:

@@ -80,10 +80,10 @@ def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
         assert scale is not None
         assert shift is not None
         return np.where(scale == 0, shift, np.nan) if reading.channels else None
-    if host_kind(context, layer) is None or not blobs_of(layer):
+    if host_kind(context, layer) is None or layer in context.misfits:
         return None
     zero = zero_outputs(context, layer)
-    if zero is None or not zero.any():
+    if not zero.any():
         return None
     _, *bias = blobs_of(layer)
     return np.where(zero, values_of(bias[0]) if bias else 0.0, np.nan)

@@ -35,6 +35,7 @@ from bnfold.fold.copies import Copies
 from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
 from bnfold.fold.engine import EngineCaffe
+from bnfold.fold.fitting import misfits, plausible_channels
 from bnfold.fold.hosts import HOST_TYPES
 from bnfold.fold.identities import DropIdentities
 from bnfold.fold.leaving import other_readers
@@ -177,6 +178,8 @@ def context_of(
         options.keep_dtype,
         options.collapse,
         options.treat_as,
+        misfits(net, options.treat_as),
+        plausible_channels(net.weights),
     )
 
 

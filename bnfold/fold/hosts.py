@@ -86,7 +86,7 @@ class Host:
         channels = layer.current(_param(kind)).num_output
         if not channels and depthwise and layer.record and layer.record.blobs:
             # A depthwise type may leave it out, since it keeps its channels.
-            channels = layer.record.blobs[0].shape[0]
+            channels = next(iter(layer.record.blobs[0].shape), 0)
         if not channels and not depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
         has_bias = layer.param(_param(kind)).bias_term
@@ -182,7 +182,7 @@ class Host:
         shape = weight.shape
         if self.kind == "InnerProduct":
             # V1 files store the matrix as 1 x 1 x N x K (BVLC caffe, Blob::ShapeEquals).
-            rows, columns = (1, *shape)[-2:]
+            rows, columns = (1, 1, *shape)[-2:]
             outputs = columns if self._transposed else rows
             fits = outputs == self.channels and weight.size == rows * columns > 0
             expected = f"{self.channels} outputs on axis {int(self._transposed)}"
@@ -190,9 +190,10 @@ class Host:
             spatial = tuple(shape[2:])
             windows = convolution_windows(self.layer, len(spatial))
             kernel = windows.kernel if windows else None
-            outputs = shape[1] * self._group if self.kind == "Deconvolution" else shape[0]
+            first, second = (*shape, 0, 0)[:2]
+            outputs = second * self._group if self.kind == "Deconvolution" else first
             fits = len(shape) > 1 and weight.size > 0 and outputs == self.channels
-            fits &= shape[0] % self._group == 0 and spatial == kernel
+            fits &= first % self._group == 0 and spatial == kernel
             size = "x".join(map(str, kernel)) if kernel else "of another number of axes"
             expected = f"num_output {self.channels}, group {self._group}, kernel {size}"
         if not fits:
@@ -210,11 +211,11 @@ class Host:
         Raises:
             BnfoldError: the stored blobs do not fit the prototxt, or its bias is not finite.
         """
+        weight, bias = self.lazy()
         affine = affine.over(self.channels)
         assert affine.scale is not None
         assert affine.shift is not None
         scale, shift = affine.scale, affine.shift
-        weight, bias = self.lazy()
         scaled = weight.times(scale, self._outputs(weight.shape))
         if affine.is_shiftless and not self.is_biased:
             self._set(scaled, None)

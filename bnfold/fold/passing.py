@@ -140,7 +140,7 @@ def _over_flatten(
     each = item_count(source[2:]) if source is not None else None
     if source is None or target is None or each is None or len(target) != 2:
         return refusal
-    if source[1] is None or target[1] != source[1] * each:
+    if source[1] is None or target[1] != source[1] * each or target[1] > context.most_channels:
         return refusal
     if not _follows_batch(layer, source, target):
         return refusal

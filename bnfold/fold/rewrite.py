@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bnfold.fold.dialects import Reader
 from bnfold.fold.hosts import HOST_TYPES, Host
-from bnfold.fold.plan import Plan
+from bnfold.fold.plan import Plan, Reason
 from bnfold.fold.runs import Run
 from bnfold.graph import Layer, Net, Phase, Value, untrusted
 from bnfold.graph.axes import Shape
@@ -52,6 +52,8 @@ class Context:
         keep_dtype: whether changed blobs keep the type they are stored in.
         collapse: whether an affine that stays may be written anew, as a Scale.
         treat_as: layer types that the user says are a known one.
+        misfits: the layers whose record is not what their parameters call for, each with why.
+        most_channels: the most that a value can have, going by the size of the weights file.
         runs: the run that each affine layer belongs to, while it stands.
     """
 
@@ -64,6 +66,8 @@ class Context:
     keep_dtype: bool
     collapse: bool
     treat_as: Mapping[str, str]
+    misfits: Mapping[Layer, Reason]
+    most_channels: int
     runs: dict[Layer, Run] = field(default_factory=dict)
     _untrusted: dict[Layer, str | None] = field(default_factory=dict)
 
@@ -86,6 +90,12 @@ class Context:
         if layer not in self._untrusted:
             self._untrusted[layer] = untrusted(layer, self.phase, self.treat_as)
         return self._untrusted[layer]
+
+    def channels_of(self, value: Value) -> int | None:
+        """How many channels a value has by its shape; None where that cannot be, or be told."""
+        shape = self.shapes.get(value)
+        count = shape[1] if shape is not None and len(shape) > 1 else None
+        return count if count is not None and 0 < count <= self.most_channels else None
 
     def standing_runs(self) -> list[Run]:
         """The runs that are left, in file order."""

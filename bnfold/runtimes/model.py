@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 from bnfold.caffemodel import CaffemodelError, open_weights
@@ -10,6 +11,9 @@ from bnfold.graph import Net, Phase, build
 from bnfold.prototxt import Document, Field, Ident, Message, PrototxtError, load
 from bnfold.runtimes.errors import EngineError
 from bnfold.runtimes.protocol import LayerInfo, Place, Shape, Top
+
+_MOST_VALUES = 1 << 28
+"""As many as an input may have: 1 GB. More is a slip, or a file that wants to harm."""
 
 
 class Model:
@@ -30,6 +34,7 @@ class Model:
         self._net = net
         self._running = [layer for layer in net.layers if layer.type != "Input"]
         self.inputs = _inputs(self._document.root, net)
+        _check_sizes(path, self.inputs)
         self.layers = tuple(
             LayerInfo(layer.name, layer.type, tuple(value.name for value in layer.tops))
             for layer in self._running
@@ -136,6 +141,17 @@ def _inputs(root: Message, net: Net) -> dict[str, Shape]:
             found = [_dims(field) for field in param.message().all("shape")] if param else []
             inputs.update(_pair([value.name for value in layer.tops], found))
     return inputs
+
+
+def _check_sizes(path: Path, inputs: dict[str, Shape]) -> None:
+    for name, shape in inputs.items():
+        if min(shape, default=1) < 0 or prod(shape) > _MOST_VALUES:
+            sides = "x".join(map(str, shape))
+            raise EngineError(
+                f"its input '{name}' cannot be {sides}",
+                subject=str(path),
+                advice="write the size that is used",
+            )
 
 
 def _pair(names: list[str], shapes: list[Shape]) -> dict[str, Shape]:

@@ -119,7 +119,8 @@ class OpenCVSession(Closing):
             if name in self._model.outputs
         }
         self._net: Any = self._read()
-        self._names = _names(self._model, self._net.getLayerNames())
+        with self._engine():
+            self._names = _names(self._model, self._net.getLayerNames())
         self.outputs: Mapping[str, Shape] = self._try()
 
     def run(
@@ -194,8 +195,9 @@ class OpenCVSession(Closing):
         """Run the network on zeros, if its shapes are known, and return those of the outputs."""
         if not all(self.inputs.values()):
             return dict.fromkeys(self._model.outputs, ())
-        zeros = {name: np.zeros(shape, np.float32) for name, shape in self.inputs.items()}
         tops = {name: self._locate(name) for name in self._model.outputs}
+        with self._engine():
+            zeros = {name: np.zeros(shape, np.float32) for name, shape in self.inputs.items()}
         with self._engine(zeros), overheard(self._cv2):
             self._set(zeros)
             values = self._fetch(list(tops.values()), zeros)
@@ -249,6 +251,9 @@ class OpenCVSession(Closing):
                 yield
         except self._cv2.error as error:
             raise self._explain(error, arrays) from None
+        except (UnicodeError, MemoryError) as error:
+            # Names that are no UTF-8 cannot go between OpenCV and Python.
+            raise EngineError(str(error), engine=NAME, subject=str(self._model_path)) from None
 
     def _explain(self, error: Exception, arrays: Mapping[str, Array] | None) -> EngineError:
         found = failure(error)

@@ -405,3 +405,12 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(files):
             files.rewrite(weights, {})
         with pytest.raises(CaffemodelError, match="became shorter"):
             weights.get("last").blobs[0].read()
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_an_error(files):
+    with files.open(BEFORE, AFTER) as weights:
+        path = Path(weights.path)
+        path.write_bytes(b"\xff" * path.stat().st_size)
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(CaffemodelError, match=r"written to while it was read; leave it alone"):
+            files.rewrite(weights, {"last": LayerEdit(blobs=(ArrayBlob(np.ones(3, "f4")),))})

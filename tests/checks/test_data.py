@@ -1,5 +1,6 @@
 """Lists, folders and LMDBs of images, and files that are images only by name."""
 
+import os
 import sys
 
 import cv2
@@ -46,6 +47,22 @@ def test_lists_without_labels(tmp_path):
     source = open_images(path, labelled=False)
     assert listed(source) == [("a b.png", None), ("c.png", 4), ("d.jpg", None)]
     assert [s.annotation for s in source] == [None, None, tmp_path / "e.xml"]
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe"])
+def test_what_a_list_names_must_be_a_regular_file(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (sample,) = open_images(write(tmp_path / "val.txt", f"{name} 0"))
+    with pytest.raises(BadImageError, match="not a regular file"):
+        sample.read(3)
+
+
+def test_a_file_that_is_too_large_to_be_an_image_is_not_read(tmp_path):
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(1 << 40)
+    (sample,) = open_images(write(tmp_path / "val.txt", "a.png 0"))
+    with pytest.raises(BadImageError, match="too large to be read whole"):
+        sample.read(3)
 
 
 def test_paths_start_at_the_lists_folder_or_the_root(tmp_path):

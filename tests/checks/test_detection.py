@@ -347,7 +347,22 @@ def test_coco_categories_by_name_or_by_id(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("{", "not COCO's JSON"), ("{}", "'categories' is missing"), ("[]", "JSON")]
+    ("text", "says"),
+    [
+        ("{", "not COCO's JSON"),
+        ("{}", "'categories' is missing"),
+        ("[]", "JSON"),
+        ("[" * 100000, "not COCO's JSON: nested too deeply"),
+        ('{"categories": [{"name": "a", "id": Infinity}]}', "not COCO's JSON"),
+        ('{"categories": [], "images": [{"file_name": "a"}]}', "'id' is missing"),
+        ('{"categories": [], "images": [{"file_name": "a", "id": {}}]}', "not COCO's JSON"),
+        ('{"categories": [], "images": [], "annotations": ["x"]}', "not COCO's JSON"),
+        (
+            '{"categories": [], "annotations": [],'
+            ' "images": [{"file_name": "a", "id": 1, "height": "x", "width": 1}]}',
+            "not COCO's JSON",
+        ),
+    ],
 )
 def test_json_that_is_not_cocos(tmp_path, text, says):
     (tmp_path / "c.json").write_text(text)

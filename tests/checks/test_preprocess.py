@@ -73,6 +73,47 @@ def test_a_mean_image_is_cropped_where_the_image_is(tmp_path, kind):
                                atol=1e-4)  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1048576, 1048576)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3)}",
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({'9' * 400},)}}",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (3,)}",
+        "(" * 5000,
+        "",
+    ],
+)
+def test_an_array_that_claims_more_than_it_holds(header, tmp_path):
+    path = tmp_path / "forged.npy"
+    text = header.encode() + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(12))
+    with pytest.raises(BnfoldError, match=r"forged\.npy: ") as raised:
+        prepared(photo(4, 4), (1, 3, 4, 4), mean_file=path)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("dims", [(-1, 3), (1 << 40, 1 << 40, 1 << 48)])
+def test_a_binaryproto_of_impossible_axes(dims, tmp_path):
+    path = tmp_path / "mean.binaryproto"
+    blob = schema.message("BlobProto")(data=[1.0, 2.0, 3.0])
+    blob.shape.dim.extend(dims)
+    path.write_bytes(blob.SerializeToString())
+    with pytest.raises(BnfoldError, match="3 values for the shape"):
+        prepared(photo(4, 4), (1, 3, 4, 4), mean_file=path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"scale = {'1' * 400}", f"scale = {'1' * 5000}", "scale = " + "[" * 100000, "resize = 1e400"],
+)
+def test_toml_of_impossible_numbers(text, tmp_path):
+    path = tmp_path / "options.toml"
+    path.write_text(text)
+    with pytest.raises(BnfoldError, match=r"options\.toml"):
+        read_options(path)
+
+
 def test_a_mean_of_one_dimension_is_one_for_each_channel(tmp_path):
     np.save(tmp_path / "m.npy", np.array([1.0, 2.0, 3.0]))
     got = prepared(photo(4, 4), (1, 3, 4, 4), mean_file=tmp_path / "m.npy")

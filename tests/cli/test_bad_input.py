@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from models import Model, blob
 
+import bnfold
 from bnfold.caffemodel import schema
 
 
@@ -399,3 +400,27 @@ def test_inspect_refuses_what_merge_refuses(refused, pair):
     refused("inspect", "--model", model, "--eps", "-1", says="eps")
     weights.write_bytes(weights.read_bytes()[:-5])
     refused("inspect", "--model", model, "--weights", weights, says=str(weights))
+
+
+# ---------------------------------------------------------------- names of other people
+
+
+@pytest.mark.parametrize("name", [r"\n", r"a\r\nb", r"\033[2J", r"\302\205", r"\342\200\250"])
+def test_a_layer_s_name_does_not_break_the_line(name, refuses, tmp_path):
+    text = f'name: "{name}"'
+    for old in ('name: "b"', 'name: "c"', 'name: "s"'):
+        refuses(text=(old, text), says="belong together")
+    with pytest.raises(bnfold.BnfoldError) as raised:
+        bnfold.merge(tmp_path / "net.prototxt", tmp_path / "net.caffemodel")
+    assert len(str(raised.value).splitlines()) == 1
+    assert str(raised.value).isprintable()
+
+
+def test_an_axis_count_that_the_weight_does_not_have(run, tmp_path):
+    """Parallel branches over a volume, with the kernels of an image."""
+    net = Model(seed=1).input("data", (1, 3, 8, 8, 8))
+    net.conv("a", "data", 4, 3, words="pad: 1").conv("b", "data", 4, 1)
+    net.plain("Eltwise", "sum", "a b")
+    ran = run(*arguments(*net.save(tmp_path)))
+    assert ran.code == 0
+    assert "the weight of Convolution layer 'a' is not for the 3 axes" in ran.out

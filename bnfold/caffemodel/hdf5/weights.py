@@ -61,7 +61,7 @@ class Hdf5Weights(Weights):
         """Index `file`, which this object then owns. Raises CaffemodelError: see `open_weights`."""
         self.h5py = load(file.path)
         self.file = file
-        self.path = file.path
+        self.path, self.size = file.path, file.size
         self.name = ""
         self.duplicates = ()
         self.tops: dict[str, Any] = {}
@@ -100,7 +100,8 @@ class Hdf5Weights(Weights):
         """
         from .writer import write_hdf5
 
-        write_hdf5(self, out, edits, additions, float32)
+        with self.file.unchanged():
+            write_hdf5(self, out, edits, additions, float32)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from bnfold.caffemodel import Blob, BlobSource, CaffemodelError
+from bnfold.caffemodel import BlobSource
 from bnfold.fold.affine import Affine, Vector
 from bnfold.fold.dialects import Reading
 from bnfold.fold.hosts import HOST_TYPES
@@ -32,16 +32,6 @@ def blobs_of(layer: Layer) -> tuple[BlobSource, ...]:
 def size_of(blob: BlobSource) -> int:
     """How many values a blob has."""
     return int(np.prod(blob.shape, dtype=np.int64))
-
-
-def is_readable(blob: BlobSource) -> bool:
-    """Whether a blob's values can be read; one that cannot does no harm to those who copy it."""
-    try:
-        if isinstance(blob, Blob):
-            blob.check()
-    except CaffemodelError:
-        return False
-    return True
 
 
 def values_of(blob: BlobSource) -> Vector:

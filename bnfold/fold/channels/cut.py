@@ -19,6 +19,7 @@ The stored mean is the mean times the moving-average factor, where there is one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 
 import numpy as np
 
@@ -156,6 +157,8 @@ def _numbers(blob: BlobSource, stay: Mask) -> BlobSource:
     """A blob of one value a channel without some; any other, as a factor, as it is."""
     if stay.all() or size_of(blob) != stay.size:
         return blob
-    axis = next(axis for axis, length in enumerate(blob.shape) if length == stay.size)
-    shape = (*blob.shape[:axis], int(stay.sum()), *blob.shape[axis + 1 :])
+    left = int(stay.sum())
+    # Of axes that split them, as Caffe has for no such blob, none can stay.
+    shape = tuple(left if length == stay.size else length for length in blob.shape)
+    shape = shape if prod(shape) == left else (left,)
     return Sliced(blob, stay, np.ones(1, np.bool_), shape)

@@ -21,8 +21,10 @@ follows what must go together:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from operator import itemgetter
 
 import numpy as np
 
@@ -33,7 +35,6 @@ from bnfold.fold.channels.current import (
     blobs_of,
     groups_of,
     host_kind,
-    is_readable,
     outputs_of,
     param_of,
     size_of,
@@ -78,16 +79,18 @@ class Flow:
         ties: which go together, and which stay.
         own: the channels that each layer makes.
         groups: channels of which each row must lose as many, shape (groups, channels).
-        makers: the layer that makes each channel (None for an input of the network), and which
-            of its channels it is; in the order of their numbers.
+        room: how many entries of lanes may still be made that only a shape asks for.
+        makers: the layers that make channels (None for an input of the network), each with the
+            number of its first; in the order of these.
     """
 
+    room: int
     lanes: dict[Value, Channels | None] = field(default_factory=dict)
     roles: dict[Layer, Role] = field(default_factory=dict)
     ties: Ties = field(default_factory=Ties)
     own: dict[Layer, Channels] = field(default_factory=dict)
     groups: list[Channels] = field(default_factory=list)
-    makers: list[tuple[Layer | None, int]] = field(default_factory=list)
+    makers: list[tuple[int, Layer | None]] = field(default_factory=list)
 
     def read(self, layer: Layer) -> Channels | None:
         """The channels of a layer's first bottom."""
@@ -106,9 +109,19 @@ class Flow:
             for row in ordered[1:]:
                 self.ties.tie(ordered[0], row)
 
+    def affords(self, count: int) -> bool:
+        """Whether there is room for so many entries that no weights stand for; takes it if so."""
+        fits = count <= self.room
+        self.room -= count if fits else 0
+        return fits
+
+    def maker(self, channel: int) -> Layer | None:
+        """The layer that makes a channel; None for an input of the network."""
+        return self.makers[bisect_right(self.makers, channel, key=itemgetter(0)) - 1][1]
+
     def new(self, layer: Layer | None, count: int) -> Channels:
         """New channels, made by a layer."""
-        self.makers += [(layer, index) for index in range(count)]
+        self.makers.append((self.ties.count, layer))
         return self.ties.add(count)
 
 
@@ -119,7 +132,7 @@ def trace(context: Context) -> Flow:
         BnfoldError: blobs of an affine layer do not fit.
         PrototxtError: a parameter has a bad value.
     """
-    flow = Flow()
+    flow = Flow(room=context.most_channels)
     for value in context.net.inputs:
         _fix(context, flow, value, Reason(Code.NO_HOST, f"'{value.name}' is an input"))
     for layer in context.net.layers:
@@ -139,9 +152,8 @@ def trace(context: Context) -> Flow:
 
 def _fix(context: Context, flow: Flow, value: Value, reason: Reason) -> None:
     """Give a value channels that stay, as many as its shape says, or none that can be told."""
-    shape = context.shapes.get(value)
-    count = shape[1] if shape is not None and len(shape) > 1 else None
-    if count is None:
+    count = context.channels_of(value)
+    if count is None or not flow.affords(count):
         flow.lanes[value] = None
         return
     lanes = flow.lanes[value] = flow.new(value.producer, count)
@@ -166,14 +178,15 @@ class _Tracer:
         # Who reads an affine layer of one bottom asks by himself.
         if distrust and (kind not in AFFINE_TYPES or len(layer.bottoms) > 1):
             return self._opaque(distrust)
-        if kind == "Silence":
-            return Role.SIZES
-        if kind == "PriorBox":
+        misfit = self.context.misfits.get(layer)
+        if misfit is not None:
+            return self._opaque(misfit.text, misfit.code, misfit.hint)
+        if kind in ("PriorBox", "Silence"):
             return self._sizes()
-        if kind == "Crop" and len(layer.bottoms) == 2:
-            return self._crop()
         if len(layer.tops) != 1 and kind != "Split":
             return self._opaque(f"{layer} has {len(layer.tops)} tops", Code.FIXED)
+        if kind == "Crop" and len(layer.bottoms) == 2:
+            return self._crop()
         host = host_kind(self.context, layer)
         if host is not None:
             return self._host(host)
@@ -217,10 +230,12 @@ class _Tracer:
             return self._opaque(f"{layer} has axis: {axis}", Code.FIXED)
         made = self.flow.own[layer] = self.flow.new(layer, outputs)
         self.flow.lanes[layer.tops[0]] = made
-        misfit = self._shared() or self._misfit(kind, outputs, lanes)
-        if misfit:
-            self._pin(lanes, misfit)
-            self._pin(made, misfit)
+        shared, unfit = self._shared(), self._other_inputs(kind, outputs, lanes)
+        for reason in filter(None, (shared, unfit)):
+            self._pin(lanes, reason)
+            self._pin(made, reason)
+        if unfit:
+            return Role.OPAQUE
         groups = 1 if kind == "InnerProduct" else groups_of(self.context, layer)
         if groups == 1:
             return Role.MIX
@@ -240,28 +255,18 @@ class _Tracer:
             self.flow.ties.tie(lanes, column)
         return Role.DEPTHWISE
 
-    def _misfit(self, kind: str, outputs: int, lanes: Channels | None) -> Reason | None:
-        """Why the stored weight is not one of these inputs and outputs, if so."""
-        blobs = blobs_of(self.layer)
-        why = f"the weight of {self.layer} does not have the shape that its text says"
-        if not blobs:
-            return Reason(Code.NEEDS_WEIGHTS, f"{self.layer} has no weights in the weights file")
-        if not all(map(is_readable, blobs)):
-            return Reason(Code.NEEDS_WEIGHTS, f"the weights of {self.layer} cannot be read")
-        shape, size = blobs[0].shape, size_of(blobs[0])
+    def _other_inputs(self, kind: str, outputs: int, lanes: Channels | None) -> Reason | None:
+        """Why the weight, which fits its layer's text, is not for so many channels, if so."""
+        if lanes is None:
+            return None
+        weight = blobs_of(self.layer)[0]
         if kind == "InnerProduct":
-            fits = size > 0 and size % outputs == 0
-            fits &= lanes is None or (size // outputs) % lanes.size == 0
+            fits = size_of(weight) // outputs % lanes.size == 0
+        elif kind == "Deconvolution":
+            fits = weight.shape[0] == lanes.size
         else:
-            groups = groups_of(self.context, self.layer)
-            made, read = shape[:2] if len(shape) > 2 else (0, 0)
-            if kind == "Deconvolution":
-                made, read = read * groups, made
-            else:
-                read *= groups
-            fits = made == outputs and (lanes is None or read == lanes.size)
-        if len(blobs) > 1:
-            fits &= size_of(blobs[1]) == outputs
+            fits = weight.shape[1] * groups_of(self.context, self.layer) == lanes.size
+        why = f"the weight of {self.layer} is not for the {lanes.size} channels that it reads"
         return None if fits else Reason(Code.UNKNOWN_SHAPE, why)
 
     def _shared(self) -> Reason | None:
@@ -279,6 +284,9 @@ class _Tracer:
             known = [lanes for lanes in found if lanes is not None]
             if len(known) < len(found):
                 why = f"how many channels each bottom brings to {layer} cannot be told"
+                return self._opaque(why, Code.UNKNOWN_SHAPE)
+            if not flow.affords(sum(lanes.size for lanes in known)):
+                why = f"{layer} joins more channels than the weights file can be about"
                 return self._opaque(why, Code.UNKNOWN_SHAPE)
             flow.lanes[layer.tops[0]] = np.concatenate(known)
             return Role.JOIN
@@ -332,9 +340,7 @@ class _Tracer:
         if role is Role.OWN_NUMBERS and lanes is not None:
             sizes = [size_of(blob) for blob in blobs_of(layer)]
             own = sizes[:2] if kind == "BatchNorm" else sizes
-            if any(size != lanes.size for size in own) or not all(
-                map(is_readable, blobs_of(layer))
-            ):
+            if any(size != lanes.size for size in own):
                 return self._opaque(f"{layer} does not have a number for each channel")
             shared = self._shared()
             if shared:
@@ -387,7 +393,7 @@ class _Tracer:
             return Role.PASS
         if not joins:
             return self._opaque(f"{layer} fixes the number of channels", Code.FIXED)
-        if each is None:
+        if not each or not self.flow.affords(lanes.size * each):
             why = f"over how many positions {layer} stretches a channel cannot be told"
             return self._opaque(why, Code.UNKNOWN_SHAPE)
         self.flow.lanes[top] = np.repeat(lanes, each)

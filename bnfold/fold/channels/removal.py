@@ -69,7 +69,7 @@ def take_out(context: Context, starts: dict[Layer, Vector], gone: dict[Layer, Go
 
 def _on_channels(flow: Flow, layer: Layer) -> bool:
     """Whether a layer's numbers are those of its channels: an InnerProduct's may be of an axis."""
-    return flow.roles[layer] in (Role.MIX, Role.DEPTHWISE, Role.OWN_NUMBERS)
+    return layer in flow.own or flow.roles[layer] is Role.OWN_NUMBERS
 
 
 def _priority(flow: Flow, starts: Mapping[Layer, Vector]) -> Vector:

@@ -215,7 +215,7 @@ def _stays(flow: Flow, found: Mapping[Layer, Gamma], reasons: Mapping[int, Reaso
         assert lanes is not None
         roots = flow.ties.roots(lanes)
         for channel, root in zip(lanes.tolist(), roots.tolist(), strict=True):
-            maker, _ = flow.makers[channel]
+            maker = flow.maker(channel)
             if root in reasons and maker is not None and not seen[channel]:
                 key = (maker, reasons[root])
                 counts[key] = counts.get(key, 0) + 1

@@ -16,7 +16,6 @@ from bnfold.fold.channels.current import (
     blobs_of,
     groups_of,
     host_kind,
-    is_readable,
     outputs_of,
     rows_of,
     size_of,
@@ -30,23 +29,17 @@ _PROBE = 16
 """Values of each filter to look at first."""
 
 
-def zero_outputs(context: Context, layer: Layer) -> Mask | None:
-    """Which outputs of a layer do not depend on its input, shape (num_output,), if any.
-
-    None stands for a weight that cannot be read, or is not of the size that the text says.
+def zero_outputs(context: Context, layer: Layer) -> Mask:
+    """Which outputs of a layer do not depend on its input, shape (num_output,).
 
     Args:
         context: the network.
-        layer: a Convolution, Deconvolution or InnerProduct with weights.
+        layer: a Convolution, Deconvolution or InnerProduct whose weights fit its text.
     """
     kind = host_kind(context, layer)
     assert kind is not None
     outputs = outputs_of(context, layer)
     weight = blobs_of(layer)[0]
-    if not outputs or not size_of(weight) or size_of(weight) % outputs:
-        return None
-    if not all(map(is_readable, blobs_of(layer))):
-        return None
     if kind == "Convolution" or (
         kind == "InnerProduct" and not layer.param("inner_product_param").transpose
     ):
@@ -107,12 +100,10 @@ def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
     return zero
 
 
-def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask | None:
+def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask:
     """Row c of the weight has the outputs of the group that input c is in."""
     weight, groups = blobs_of(layer)[0], groups_of(context, layer)
     inputs, makes = weight.shape[0], outputs // groups
-    if len(weight.shape) < 3 or inputs % groups or weight.shape[1] != makes:
-        return None
     row = size_of(weight) // inputs
     alive = np.zeros((groups, makes), np.bool_)
     for first, rows in rows_of(weight, row):

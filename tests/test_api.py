@@ -126,6 +126,7 @@ ALLOWED = {
     "printable": set(),
     "errors": {"printable"},
     "import_path": set(),
+    "whole": set(),
     "prototxt": set(),
     "caffemodel": set(),
     "graph": {"prototxt", "caffemodel", "errors"},
@@ -136,12 +137,12 @@ ALLOWED = {
     "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path"},
     "checks": {
         *("runtimes", "jobs", "report", "prune_report", "outputs", "fold", "graph", "prototxt"),
-        *("caffemodel", "errors", "import_path"),
+        *("caffemodel", "errors", "import_path", "whole"),
     },
     "prune_report": {"report", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "pruning": {
         *("prune_report", "jobs", "report", "outputs", "fold", "graph", "prototxt"),
-        *("caffemodel", "errors"),
+        *("caffemodel", "errors", "whole"),
     },
     "api": {
         *("checks", "pruning", "prune_report", "jobs", "report", "outputs", "fold", "graph"),

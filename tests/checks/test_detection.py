@@ -358,8 +358,10 @@ def test_coco_categories_by_name_or_by_id(tmp_path):
         ('{"categories": [], "images": [{"file_name": "a", "id": {}}]}', "not COCO's JSON"),
         ('{"categories": [], "images": [], "annotations": ["x"]}', "not COCO's JSON"),
         (
-            '{"categories": [], "annotations": [],'
-            ' "images": [{"file_name": "a", "id": 1, "height": "x", "width": 1}]}',
+            (
+                '{"categories": [], "annotations": [],'
+                ' "images": [{"file_name": "a", "id": 1, "height": "x", "width": 1}]}'
+            ),
             "not COCO's JSON",
         ),
     ],

@@ -266,6 +266,10 @@ class _Tracer:
             fits = weight.shape[0] == lanes.size
         else:
             fits = weight.shape[1] * groups_of(self.context, self.layer) == lanes.size
+        shape = self.context.shapes.get(self.layer.bottoms[0])
+        if kind != "InnerProduct" and shape is not None and len(shape) != len(weight.shape):
+            why = f"the weight of {self.layer} is not for a value of {len(shape)} axes"
+            return Reason(Code.UNKNOWN_SHAPE, why)
         why = f"the weight of {self.layer} is not for the {lanes.size} channels that it reads"
         return None if fits else Reason(Code.UNKNOWN_SHAPE, why)
 

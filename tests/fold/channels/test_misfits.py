@@ -33,7 +33,7 @@ def stays(folder, net: Net) -> bnfold.Reason:
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (54,), (3, 18), (6, 3, 3), (3, 6, 3, 3, 1), (3, 0, 3, 3), (2, 6, 3, 3)]
+    "shape", [(), (54,), (6, 3, 3), (3, 6, 3, 3, 1), (3, 0, 3, 3), (2, 6, 3, 3)]
 )
 def test_a_weight_of_other_axes(shape, tmp_path):
     net = dead().conv("c2", "c1", 3)
@@ -41,6 +41,14 @@ def test_a_weight_of_other_axes(shape, tmp_path):
     reason = stays(tmp_path, net)
     assert "Convolution layer 'c2'" in reason.text
     assert "num_output 3" in reason.text
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (3, 18)])
+def test_a_weight_for_a_value_of_two_axes(shape, tmp_path):
+    net = dead().conv("c2", "c1", 3)
+    store(net, "c2", np.ones(shape), np.ones(3))
+    why = "the weight of Convolution layer 'c2' is not for a value of 4 axes"
+    assert stays(tmp_path, net).text == why
 
 
 @pytest.mark.parametrize("kind", ["Convolution", "Deconvolution", "DepthwiseConvolution"])

@@ -55,7 +55,7 @@ def _misfit(layer: Layer, kind: str) -> Reason | None:
         if kind == "PReLU":
             _check_slopes(layer)
         else:
-            Host.of(layer, kind, keep_dtype=False).blobs()
+            Host.of(layer, kind, None, keep_dtype=False, untrusted=None).blobs()
     except (BnfoldError, PrototxtError) as error:
         return Reason(Code.UNKNOWN_SHAPE, str(error))
     return None

@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from models import Model, blob
+
+from tests.models import Model, blob
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 

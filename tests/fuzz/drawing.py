@@ -461,19 +461,27 @@ class Drawing:
 
     def aliases(self) -> None:
         """Other names for one memory, and layers on either side that write over it or read it."""
+        if self.chance(0.5):
+            self.convolution()
         bottom = self.pick()
         assert bottom is not None
-        kinds = [self.split, self.flatten, self.reshape, self.permute, self.concat, self.slice]
+        share = [self.split, self.flatten, self.reshape, self.permute, self.concat, self.slice]
+        work = [self.pointwise, self.idle, self.idle, self.scale, self.bias, self.batch_norm]
+        odds, self.odds_of_chain = self.odds_of_chain, 1.0
         for _ in range(self.random.randint(1, 3)):
             self.last = bottom
-            chain, self.odds_of_chain = self.odds_of_chain, 1.0
-            self.random.choice(kinds)()
+            self.random.choice(share)()
             for _ in range(self.random.randint(0, 3)):
                 if self.last in self.shapes:
-                    self.random.choice([self.pointwise, self.pointwise, self.scale, self.prelu])()
-            self.odds_of_chain = chain
-            if bottom not in self.shapes or self.chance(0.3):
-                bottom = self.pick() or bottom
+                    self.random.choice(work)()
+        self.last = bottom
+        if bottom in self.shapes and self.chance(0.6):
+            self.random.choice([self.convolution, self.convolution, self.concat, self.along])()
+        self.odds_of_chain = odds
+
+    def idle(self) -> None:
+        """A layer that changes nothing, but may be a copy."""
+        self.pointwise((("Power", "", ()), ("Dropout", "", ()), ("Power", "power_param", ())))
 
     def branches(self) -> None:
         """Parallel convolutions of one value, each with a batch norm, that an Eltwise adds."""

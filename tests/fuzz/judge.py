@@ -33,7 +33,7 @@ from .wiring import Array
 
 SAFETY = 64.0
 UNIT = 2.0**-24
-NUDGES = 3
+NUDGES = 2
 SECONDS = 60
 MEMORY = 4 << 30
 LEAST_BYTES = 10
@@ -131,9 +131,13 @@ class Judge:
         wrong = self._difference(expected, self._run(other, feeds), allowed)
         if wrong:
             return say(verdict="differs", detail=wrong)
-        unstable = case.command == "merge" and _unstable(case, after)
-        if unstable:
-            return say(verdict="unstable", detail=unstable)
+        # These take as long as the rest, and what they find is in many networks or in none.
+        if case.command == "merge" and case.seed % 3 == 0:
+            unstable = _unstable(case, after)
+            if unstable:
+                return say(verdict="unstable", detail=unstable)
+        if case.seed % 3 != 1:
+            return say(verdict="same", detail="", folded=folded)
         say(stage="batch before", folded=folded)
         net = self._load(folder, *before)
         feeds = _feeds(net, case.seed, more=1)

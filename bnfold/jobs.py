@@ -15,7 +15,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold import Options, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
 from bnfold.outputs import Outputs, settle
-from bnfold.prototxt import PrototxtError, load
+from bnfold.prototxt import Document, PrototxtError, load
 from bnfold.report import Counts, Report, after_writing
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
@@ -91,17 +91,24 @@ class MergeJob:
     def write(self, outputs: Outputs) -> Report:
         """Fold and write both files into `outputs`; they take their names when it is left."""
         with self._folded() as folding:
-            self.check_suffix(folding.stored)
-            with outputs.open(self.output_weights) as descriptor:
-                folding.stored.write(
-                    descriptor,
-                    folding.edits,
-                    additions=folding.additions,
-                    float32=self.options.float32,
-                )
-                size = os.fstat(descriptor).st_size
-            outputs.write(self.output_model, folding.text)
-            return self._report(folding, self.output_model, self.output_weights, size)
+            return self._write(outputs, folding)
+
+    def write_from(self, outputs: Outputs, document: Document, stored: Weights) -> Report:
+        """Fold and write a network that is not in the job's files, but was made from them."""
+        return self._write(outputs, self._fold(document, stored, None))
+
+    def _write(self, outputs: Outputs, folding: Folding) -> Report:
+        self.check_suffix(folding.stored)
+        with outputs.open(self.output_weights) as descriptor:
+            folding.stored.write(
+                descriptor,
+                folding.edits,
+                additions=folding.additions,
+                float32=self.options.float32,
+            )
+            size = os.fstat(descriptor).st_size
+        outputs.write(self.output_model, folding.text)
+        return self._report(folding, self.output_model, self.output_weights, size)
 
     def check_suffix(self, stored: Weights) -> None:
         """Refuse a name for the new weights that their format does not go with.
@@ -128,16 +135,19 @@ class MergeJob:
     def _folded(self) -> Iterator[Folding]:
         settle([self.model, self.weights])
         with open_weights(self.weights) as stored:
-            net = read_net(self.model, self.options, stored)
-            shapes = infer_shapes(net, self.options.treat_as)
-            before = Counts.of(net, self.options, shapes, {}, self.weights.stat().st_size)
-            plan = fold(net, self.options, shapes)
-            edits, additions = weight_edits(net), weight_additions(net)
-            shapes = infer_shapes(net, self.options.treat_as)
-            after = Counts.of(net, self.options, shapes, edits, None)
-            after = after_writing(after, plan, self.options)
-            text = edit_document(net).to_bytes()
-            yield Folding(stored, text, edits, additions, plan, before, after)
+            yield self._fold(load(self.model), stored, self.weights.stat().st_size)
+
+    def _fold(self, document: Document, stored: Weights, size: int | None) -> Folding:
+        net = net_of(document, self.model, self.options, stored)
+        shapes = infer_shapes(net, self.options.treat_as)
+        before = Counts.of(net, self.options, shapes, {}, size)
+        plan = fold(net, self.options, shapes)
+        edits, additions = weight_edits(net), weight_additions(net)
+        shapes = infer_shapes(net, self.options.treat_as)
+        after = Counts.of(net, self.options, shapes, edits, None)
+        after = after_writing(after, plan, self.options)
+        text = edit_document(net).to_bytes()
+        return Folding(stored, text, edits, additions, plan, before, after)
 
     def _report(
         self, folding: Folding, model: Path | None, weights: Path | None, size: int | None
@@ -190,7 +200,16 @@ def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
         PrototxtError: the prototxt is malformed.
         BnfoldError: no layer of the model has weights in the weights file.
     """
-    net = build(load(model), options.phase, stored)
+    return net_of(load(model), model, options, stored)
+
+
+def net_of(document: Document, model: Path, options: Options, stored: Weights | None) -> Net:
+    """The network of a phase in a document, which was read from `model`.
+
+    Raises:
+        PrototxtError, BnfoldError: as for `read_net`.
+    """
+    net = build(document, options.phase, stored)
     if stored is None or any(layer.record and layer.record.blobs for layer in net.layers):
         return net
     raise BnfoldError(

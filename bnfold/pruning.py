@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bnfold.caffemodel import LayerEdit, Weights, open_weights
+from bnfold.caffemodel import EditedWeights, LayerEdit, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import Options, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
@@ -17,6 +16,7 @@ from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
 from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, read_net
 from bnfold.outputs import Outputs, settle
+from bnfold.prototxt import parse
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
 from bnfold.report import Counts, after_writing
 from bnfold.whole import read_whole
@@ -97,18 +97,13 @@ class PruneJob:
             return pruned.report
 
     def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:
-        """Fold what was pruned, by way of a hidden folder beside the outputs."""
-        beside = self.files.output_weights.parent
-        with tempfile.TemporaryDirectory(prefix=".bnfold-", dir=beside) as name:
-            model = Path(name) / self.files.model.name
-            weights = Path(name) / self.files.weights.name
-            model.write_bytes(pruned.text)
-            with weights.open("wb") as file:
-                pruned.stored.write(file, pruned.edits)
-            job = replace(self.files, model=model, weights=weights)
-            report = job.write(outputs)
-        report = replace(report, model=self.files.model, weights=self.files.weights)
-        return replace(self._written(pruned.report, report.after), merged=report)
+        """Fold what was pruned, as it will be; the weights are written once, at the end."""
+        document = parse(pruned.text.decode("utf-8", "surrogateescape"), str(self.files.model))
+        stored = EditedWeights(pruned.stored, pruned.edits)
+        report = self.files.write_from(outputs, document, stored)
+        written = self._written(pruned.report, report.after)
+        warnings = dict.fromkeys((*written.warnings, *report.plan.warnings))
+        return replace(written, warnings=tuple(warnings), merged=report)
 
     def _written(self, report: PruneReport, after: Counts) -> PruneReport:
         return replace(
@@ -134,7 +129,8 @@ class PruneJob:
             new = sizes(context, shapes)
             edits = weight_edits(net)
             after = Counts.of(net, options, shapes, edits, None)
-            after = after_writing(after, plan, options)
+            if not self.merge:
+                after = after_writing(after, plan, options)
             layers = [
                 PrunedLayer(
                     layer.name,

@@ -1,0 +1,70 @@
+"""`prune --merge`: what prune and then merge write, and the weights are written once."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import bnfold
+from bnfold.caffemodel import ArrayBlob, EditedWeights, LayerEdit, open_weights
+
+from .nets import Net
+
+
+def network(storage="float", **words) -> Net:
+    net = Net(seed=3, storage=storage, **words)
+    net.input("data", (2, 4, 9, 7))
+    return net.block("c1", "data", 6).block("c2", "c1", 5, act="Sigmoid").conv("o", "c2", 3)
+
+
+def twice(pair, tmp_path, **options):
+    """Prune into files, and merge these."""
+    bnfold.prune(*pair, output_model=tmp_path / "p", output_weights=tmp_path / "p.caffemodel",
+                 **options)  # fmt: skip
+    bnfold.merge(tmp_path / "p", tmp_path / "p.caffemodel", output_model=tmp_path / "f",
+                 output_weights=tmp_path / "f.caffemodel")  # fmt: skip
+    return (tmp_path / "f").read_bytes(), (tmp_path / "f.caffemodel").read_bytes()
+
+
+@pytest.mark.parametrize("storage", ["float", "double", "half", "legacy"])
+@pytest.mark.parametrize("channels", [{"c1": [1, 2]}, {"c1": [0], "c2": [0, 4]}])
+def test_it_is_what_pruning_and_then_merging_gives(channels, storage, tmp_path):
+    pair = network(storage).save(tmp_path)
+    expected = twice(pair, tmp_path, channels=channels)
+    report = bnfold.prune(*pair, channels=channels, merge=True)
+    assert (report.output_model.read_bytes(), report.output_weights.read_bytes()) == expected
+    assert report.merged.plan.outcomes
+
+
+def test_weights_are_written_once_and_in_one_place(tmp_path, monkeypatch):
+    pair = network().save(tmp_path)
+    (tmp_path / "out").mkdir()
+    made, real = [], os.open
+
+    def noted(path, flags, *more, **named):
+        if flags & os.O_CREAT and b"caffemodel" in os.fsencode(path):
+            made.append(os.path.basename(path))  # noqa: PTH119
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", noted)
+    target = tmp_path / "out" / "x.caffemodel"
+    bnfold.prune(*pair, channels={"c1": [1]}, merge=True, output_weights=target)
+    assert [name for name in made if "lock" not in name and "commit" not in name] == [
+        ".bnfold-new.x.caffemodel"
+    ]
+
+
+def test_computed_blob_reads_as_a_stored_one_does(tmp_path):
+    _, weights = network().save(tmp_path)
+    values = np.arange(3_000_000, dtype="<f4")
+    with open_weights(weights) as stored:
+        edit = LayerEdit(blobs=(ArrayBlob(values.reshape(3, -1)), ArrayBlob(values[:5])))
+        record = EditedWeights(stored, {"c1": edit}).get("c1")
+        for blob, expected in zip(record.blobs, (values, values[:5]), strict=True):
+            for start, stop in ((0, None), (3, 4), (1, 3), (2, 2), (-2, None), (0, 10**9)):
+                assert np.array_equal(blob.read(start, stop), expected[start:stop])
+        heads = record.blobs[0].row_heads(1_000_000, 2)
+        assert heads.tolist() == [[0, 1], [1e6, 1e6 + 1], [2e6, 2e6 + 1]]
+        assert record.blobs[0].array().shape == (3, 1_000_000)

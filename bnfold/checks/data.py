@@ -12,6 +12,7 @@ import numpy as np
 
 from bnfold.caffemodel import schema
 from bnfold.checks.images import SUFFIXES, BadImageError, Pixels, decode
+from bnfold.checks.lmdb_file import LmdbError, LmdbFile
 from bnfold.errors import BnfoldError
 from bnfold.whole import read_whole
 
@@ -63,7 +64,7 @@ def open_images(path: PathLike, root: PathLike | None = None, *, labelled: bool 
 
     Raises:
         BnfoldError: there is no such thing, it holds no images, a line or a folder is not of the
-            expected form, or the module lmdb is not installed.
+            expected form.
     """
     path = Path(path)
     try:
@@ -207,38 +208,23 @@ class LmdbSource:
     top_label: tuple[int, str] | None = None
 
     def __init__(self, path: Path) -> None:
-        try:
-            import lmdb
-        except ImportError as error:
-            raise BnfoldError(
-                f"{path}: an LMDB is read with the module lmdb, and `import lmdb` fails ({error}); "
-                "pip install 'bnfold[lmdb]'"
-            ) from None
         self.path = path
-        self._lmdb: Any = lmdb
         try:
-            with self._open() as store:
-                self._count = int(store.stat()["entries"])
-        except lmdb.Error as error:
-            raise BnfoldError(f"{path}: not an LMDB that can be read ({error})") from None
+            with LmdbFile(path) as store:
+                self._count = store.entries
+        except LmdbError as error:
+            raise BnfoldError(f"{path}: not an LMDB that can be read: {error}") from None
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Sample]:
         try:
-            with self._open() as store, store.begin() as transaction:
-                for key, value in transaction.cursor():
-                    yield self._sample(bytes(key).decode("utf-8", "backslashreplace"), bytes(value))
-        except self._lmdb.Error as error:
-            raise BnfoldError(f"{self.path}: cannot be read on ({error})") from None
-
-    def _open(self) -> Any:
-        # Only while it is read: LMDB cannot be opened twice in one process. And without a lock
-        # file: the set may lie where nobody may write.
-        return self._lmdb.open(
-            str(self.path), readonly=True, lock=False, subdir=self.path.is_dir(), create=False
-        )
+            with LmdbFile(self.path) as store:
+                for key, value in store:
+                    yield self._sample(key.decode("utf-8", "backslashreplace"), value)
+        except LmdbError as error:
+            raise BnfoldError(f"{self.path}: cannot be read on: {error}") from None
 
     def _sample(self, key: str, value: bytes) -> Sample:
         from google.protobuf.message import DecodeError

@@ -1,5 +1,6 @@
 """Lists, folders and LMDBs of images, and files that are images only by name."""
 
+import contextlib
 import os
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from bnfold import BnfoldError
 from bnfold.checks.data import open_images
 from bnfold.checks.images import BadImageError, decode
+from bnfold.checks.lmdb_file import LmdbFile
 from tests.checks.pictures import datum, flat, jpeg, photo, png, write_list, write_lmdb
 
 
@@ -157,12 +159,50 @@ def test_a_broken_lmdb(tmp_path):
         open_images(tmp_path)
 
 
-def test_the_modules_that_are_missing_are_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "lmdb", None)
+@pytest.mark.parametrize("count", [1, 3, 70, 3000])
+def test_an_lmdb_of_any_depth_is_read_as_the_library_reads_it(count, tmp_path):
+    import lmdb
+
+    rng = np.random.default_rng(count)
+    with lmdb.open(str(tmp_path), map_size=1 << 26) as store:
+        for _ in range(3):  # so that pages are freed and used again
+            with store.begin(write=True) as transaction:
+                for key in rng.permutation(count).tolist():
+                    size = int(rng.choice([0, 1, 100, 2000, 5000, 40000] if key < 99 else [9]))
+                    transaction.put(b"%06d" % key, rng.bytes(size))
+                transaction.delete(b"000001")
+        with store.begin() as transaction:
+            want = list(transaction.cursor())
+    with LmdbFile(tmp_path) as file:
+        assert file.entries == len(want)
+        assert list(file) == want
+        assert list(file) == want
+
+
+def test_a_damaged_lmdb_is_an_error_or_another_set_and_nothing_else(tmp_path):
+    path = write_lmdb(tmp_path / "db", [datum(1, photo(40, 40))] * 3) / "data.mdb"
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    used = [at for at, byte in enumerate(content) if byte]
+    refused = 0
+    for turn in range(600):
+        data = bytearray(content)
+        if turn % 10 == 0:
+            del data[int(rng.integers(len(data))) :]
+        else:
+            for at in rng.choice(used[: 400 if turn % 2 else None], 2):
+                data[at] = int(rng.integers(256))
+        path.write_bytes(data)
+        try:
+            for sample in open_images(path.parent):
+                with contextlib.suppress(BadImageError):
+                    sample.read(3)
+        except BnfoldError:
+            refused += 1
+    assert refused > 50
+
+
+def test_the_module_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    (tmp_path / "data.mdb").touch()
-    with pytest.raises(BnfoldError, match=r"pip install 'bnfold\[lmdb\]'"):
-        open_images(tmp_path)
     with pytest.raises(BnfoldError, match=r"pip install 'bnfold\[opencv\]'"):
         decode(b"\xff\xd8\xff\xd9", 3)
 

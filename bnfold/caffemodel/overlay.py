@@ -95,7 +95,7 @@ class EditedWeights(Weights):
         """Stand for `stored` with `edits`, none of which gives a layer another name."""
         self._stored, self._edits = stored, dict(edits)
         self.path, self.name, self.is_hdf5 = stored.path, stored.name, stored.is_hdf5
-        self.duplicates = stored.duplicates
+        self.duplicates, self.size = stored.duplicates, stored.size
         made = [(record, self._record(record)) for record in stored.records]
         self.records = tuple(edited for _, edited in made if edited is not None)
         # Of several records of a name the file says which one counts.

@@ -34,7 +34,7 @@ class BinaryBlob(Blob):
 
     shape: the lengths of its axes, from `shape` or the legacy four numbers, which win where both
         are present (BVLC caffe, src/caffe/blob.cpp, Blob::FromProto); (n,) for n values without
-        either.
+        either, and () for one.
     legacy_shape: whether the shape is written as num, channels, height, width.
     storage: the number of the BlobProto field with the values: data, double_data or raw_data.
     unpacked: whether each value has a tag of its own.
@@ -195,7 +195,8 @@ class BinaryBlob(Blob):
     def _settle_shape(self, shape: tuple[int, ...], has_shape: bool) -> None:
         count = self._starts[-1]
         if not (self.legacy_shape or has_shape):
-            shape = (count,)
+            # Caffe writes a blob without axes, which has one value, with an empty shape or none.
+            shape = (count,) if count != 1 else ()
         if any(dim < 0 for dim in shape):
             raise self._problem(f"has the shape {shape}, with a negative length", _DAMAGED)
         self.shape = shape

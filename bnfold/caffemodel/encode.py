@@ -182,7 +182,7 @@ def _blob(
         return [_shape(shape, legacy), *values]
     keep_shape = shape == old.shape and legacy == old.legacy_shape
     body: Pieces = []
-    shaped = keep_shape or (len(shape) == 1 and not _shape_written(file, old))
+    shaped = keep_shape or (len(shape) == len(old.shape) == 1 and not _shape_written(file, old))
     placed = False
     for field in walk(file, old.offset, old.end):
         if field.number in _SHAPE_FIELDS and not keep_shape:

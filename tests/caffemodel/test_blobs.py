@@ -157,8 +157,15 @@ def test_reading_after_close_says_so(files):
 
 
 def test_a_blob_names_itself(files):
-    with files.open(layer("a", sub(7, sub(5, floats([1]))))) as weights:
+    with files.open(layer("a", sub(7, dims(1), sub(5, floats([1]))))) as weights:
         (blob,) = weights.records[0].blobs
         assert isinstance(blob, Blob)
         assert repr(blob) == "<Blob 0 of 'a': float32 (1,)>"
         assert repr(weights.records[0]) == "<LayerRecord 'a': Convolution, 1 blobs>"
+
+
+def test_one_value_without_a_shape_is_a_blob_without_axes(files):
+    # So Caffe reads it, and so it writes the scale of a Scale with num_axes: 0.
+    with files.open(layer("a", sub(7, sub(5, floats([3]))))) as weights:
+        (blob,) = weights.records[0].blobs
+        assert (blob.shape, blob.size, blob.read().tolist()) == ((), 1, [3.0])

@@ -204,6 +204,12 @@ def test_a_blob_without_shape_gets_one_only_if_it_needs_it(files):
     assert edit(files, record, LayerEdit(blobs=(Counting((3, 1)),))) == deep
 
 
+def test_a_blob_without_axes_gets_a_shape_where_it_gets_an_axis(files):
+    record = layer("a", sub(7, ODD, sub(5, floats([7]))))
+    one = layer("a", sub(7, dims(1), ODD, sub(5, floats([0]))))
+    assert edit(files, record, LayerEdit(blobs=(Counting((1,)),))) == one
+
+
 def test_a_shape_of_five_axes_leaves_the_legacy_form(files):
     record = layer("a", sub(7, legacy(1, 1, 1, 2), sub(5, floats([1, 2]))))
     out = edit(files, record, LayerEdit(blobs=(Counting((1, 1, 1, 1, 2)),)))

@@ -40,6 +40,10 @@ _BN_FIELDS = frozenset(
 )
 
 
+_SEGNET_FIELDS = frozenset({"scale_filler", "shift_filler"})
+"""Fields that only the dialect with two blobs has: the others say slope and bias."""
+
+
 def uses_batch(layer: Layer, phase: Phase) -> Reason | None:
     """Why a BatchNorm normalises by the batch it sees and not by stored statistics, if so."""
     param = layer.param("batch_norm_param")
@@ -119,7 +123,10 @@ def bn_dialect(layer: Layer, chosen: str | None, phase: Phase) -> str | Reason:
             return _unclear(f"it says bn_mode: INFERENCE but has {count} blobs")
         if not inference and count not in (None, 2, 4):
             return _unclear(f"it has {count} blobs")
-        chosen = "scale-shift" if inference or count == 2 else "variance"
+        learns = sorted(names & _SEGNET_FIELDS)
+        if learns and count == 4:
+            return _unclear(f"its bn_param has {', '.join(learns)} but it has 4 blobs")
+        chosen = "scale-shift" if inference or learns or count == 2 else "variance"
     if chosen == "scale-shift" and not inference:
         return Reason(
             Code.BATCH_STATISTICS,

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from folding import Merged, assert_same_function, merge_model
 
+import bnfold
+
 from .networks import start
 
 CAFFE = ("pycaffe",)
@@ -122,6 +124,24 @@ def test_bn_of_an_unknown_dialect_is_refused_with_what_was_seen(count, words, se
     assert merged.text == merged.before[0].read_text()
 
 
+@pytest.mark.parametrize("field", ["scale_filler", "shift_filler"])
+def test_fillers_that_only_the_dialect_that_learns_has_tell_it_without_weights(field, tmp_path):
+    net = affine_layer("BN", [np.ones(C)] * 2, f"bn_param {{ {field} {{ value: 1 }} }}")
+    merged = merge_model(tmp_path, net)
+    planned = bnfold.inspect(merged.before[0]).plan.outcomes
+    assert [(o.layer, o.fate.value, o.reason) for o in planned] == [
+        ("b", "kept", merged.reasons["b"])
+    ]
+    assert merged.reasons["b"].code == "batch-statistics"
+
+
+def test_fillers_of_one_dialect_beside_the_blobs_of_the_other(tmp_path):
+    words = "bn_param { scale_filler { value: 1 } }"
+    merged = merge_model(tmp_path, affine_layer("BN", [np.ones(C)] * 4, words))
+    assert merged.reasons["b"].code == "unknown-dialect"
+    assert "scale_filler but it has 4 blobs" in merged.reasons["b"].text
+
+
 def test_bn_of_an_unknown_dialect_folds_once_the_user_says_which(tmp_path, pycaffe):
     v = drawn(slope="", bias="", mean="", var="variance")
     net = affine_layer("BN", list(v.values()), "bn_param { var_eps: 1 }")
@@ -193,6 +213,36 @@ def test_scale_of_channels_or_of_all_on_four_axes(words, bias, merger):
         blobs,
     )
     merger.folds(net, "s", into="c", engines=CAFFE)
+
+
+@pytest.mark.parametrize("channels", [1, C])
+@pytest.mark.parametrize("other", ["Bias", "Power", "Scale", "Bias of one number"])
+@pytest.mark.parametrize("first", [True, False])
+def test_scale_of_one_number_as_caffe_saves_it_in_a_run(first, other, channels, merger):
+    net = start((2, channels, 4, 3)).plain("TanH", "t", "data")
+    bottom = "t"
+    for name in ["s", "o"] if first else ["o", "s"]:
+        if name == "s":
+            words, blobs = 'type: "Scale" scale_param { num_axes: 0 }', [np.array(-1.7)]
+        elif other == "Power":
+            words, blobs = 'type: "Power" power_param { scale: 2 shift: 1 }', []
+        elif other == "Bias":
+            words, blobs = 'type: "Bias"', [np.arange(1.0, channels + 1)]
+        else:
+            kind = other.split()[0]
+            words = f'type: "{kind}" {kind.lower()}_param {{ num_axes: 0 }}'
+            blobs = [np.array(0.6)]
+        net.layer(f'name: "{name}" {words} bottom: "{bottom}" top: "{name}"', name, blobs)
+        bottom = name
+    for record in net.net.layer:
+        for blob in record.blobs:
+            if not blob.shape.dim:
+                blob.ClearField("shape")
+    net.channels[bottom] = channels
+    merged = merge_model(merger.folder, net.plain("TanH", "end", bottom))
+    assert sorted(merged.fates.values()) in (["merged", "scale"], ["scale"])
+    if merger.runtime.name == "pycaffe":
+        assert_same_function(merger.runtime, merged)
 
 
 @pytest.mark.parametrize("words", ["", "axis: 1", "axis: -1", "num_axes: -1", "num_axes: 0"])

@@ -58,8 +58,11 @@ def upward(net: Net, run: Sequence[Layer]) -> Reason | None:
     """
     if net.memory.can_rename(run):
         return None
+    misread = seen_by_others(net, run[0].bottoms[0])
+    if misread:
+        return misread
     producer, top = run[0].bottoms[0].producer, run[-1].tops[0]
-    why = f"what {producer} shares with others would also be '{top.name}', or no longer written"
+    why = f"'{top.name}' would lie in the memory that {producer} hands on, and others use it"
     return Reason(Code.NAME_TAKEN, why)
 
 

@@ -9,8 +9,8 @@ Rewrites are exact as far as names say what is computed. Where every reader find
 names, before and after, they are exact in memory too. So a rewrite
 
 1. changes no value that some reader finds, or misses, against its name (`mistaken`);
-2. brings memories together only where every reader finds then what it found before (`can_rename`,
-   `can_reread`).
+2. takes out no layer that finds another value than the one it names, and brings memories together
+   only where every reader finds then what it found before (`can_rename`, `can_reread`).
 
 Sources: BVLC caffe, `ShareData` in src/caffe/layers/{split,flatten,reshape,concat,slice}_layer.cpp
 and include/caffe/layers/parameter_layer.hpp, `refill_` in dummy_data_layer.cpp, `set_cpu_data` in
@@ -126,6 +126,7 @@ class Memory:
     def __init__(self, layers: Sequence[Layer], inputs: Sequence[Value]) -> None:
         walk = _Walk(layers, inputs)
         self._storages, self._mistaken = walk.storages, walk.mistaken
+        self._misread = walk.misread
         self._writers = {layer.index: layer for layer in layers}
 
     def mistaken(self, value: Value) -> Mistaken | None:
@@ -149,6 +150,8 @@ class Memory:
         """
         bottom, top = run[0].bottoms[0], run[-1].tops[0]
         producer = bottom.producer
+        if bottom in self._misread:
+            return False
         if producer is None or self._storage(bottom) is self._storage(top):
             return True
         at = producer.tops.index(bottom)
@@ -165,6 +168,8 @@ class Memory:
                 to go.
         """
         bottom, top = run[0].bottoms[0], run[-1].tops[0]
+        if bottom in self._misread:
+            return False
         if self._storage(bottom) is self._storage(top):
             return True
         return self._joins(run, whole=_writer_over(top) is None)
@@ -262,11 +267,13 @@ class _Walk:
     Attributes:
         storages: where each value lies.
         mistaken: readers that find another value, by both values.
+        misread: the values that these name.
     """
 
     def __init__(self, layers: Sequence[Layer], inputs: Sequence[Value]) -> None:
         self.storages: dict[Value, _Storage] = {}
         self.mistaken: dict[Value, Mistaken] = {}
+        self.misread: set[Value] = set()
         self._made: dict[_Storage, list[Value]] = {}
         self._named: dict[Value, int] = {}
         for value in inputs:
@@ -311,6 +318,7 @@ class _Walk:
         storage.read[-1] = max(storage.read[-1], time)
         found = self._made[storage][-1]
         if self._named[value] != len(storage.read) - 1:
+            self.misread.add(value)
             for one in (value, found):
                 self.mistaken.setdefault(one, Mistaken(reader, value, found))
 

@@ -233,3 +233,13 @@ def test_branches_that_read_a_value_before_and_behind_work_on_its_memory_stay(me
     merged = merger(net, {}, engines=CAFFE)
     (found,) = merged.report.plan.branches
     assert "ReLU layer 'r' writes over the memory of 'c'" in found.reason.text
+
+
+def test_identity_that_copies_what_another_layer_wrote_over_stays(merger):
+    net = start().conv("k", "data", 4, 1)
+    net.layer('name: "p" type: "Split" bottom: "k" top: "a" top: "b"')
+    net.channels.update(a=4, b=4)
+    net.batch_norm("n", "b").plain("Power", "one", "a", "x")
+    # Taken out of the way, 'x' is 'a', which is another value until the BatchNorm has run.
+    merged = merger(net, {"n": "scale"}, engines=CAFFE)
+    assert 'type: "Power"' in merged.text

@@ -210,6 +210,19 @@ def test_network_output_that_is_worked_on_under_another_name_is_seen(merger):
     assert "output" in merged.reasons["b"].text
 
 
+def test_work_in_place_on_what_is_given_out_again_for_the_next_input_stays(merger):
+    net = start()
+    shape = "shape { dim: 2 dim: 4 dim: 9 dim: 7 }"
+    filler = 'data_filler { type: "constant" value: 0.5 }'
+    net.layer(f'name: "m" type: "DummyData" top: "m" dummy_data_param {{ {shape} {filler} }}')
+    net.channels["m"] = 4
+    net.scale("s", "m").conv("d", "m", 3, 1).conv("e", "data", 3, 1)
+    net.plain("Eltwise", "sum", "d e")
+    # Caffe fills a constant once, so that the Scale works on it anew in each run.
+    merged = merger(net, {"s": "kept"}, engines=CAFFE)
+    assert "gives out 'm' again for the next input" in merged.reasons["s"].text
+
+
 # -------------------------------------------------------------------------- channels and branches
 
 

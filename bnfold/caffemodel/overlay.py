@@ -95,6 +95,7 @@ class EditedWeights(Weights):
         """Stand for `stored` with `edits`, none of which gives a layer another name."""
         self._stored, self._edits = stored, dict(edits)
         self.path, self.name, self.is_hdf5 = stored.path, stored.name, stored.is_hdf5
+        self.size = stored.size
         self.duplicates, self.size = stored.duplicates, stored.size
         made = [(record, self._record(record)) for record in stored.records]
         self.records = tuple(edited for _, edited in made if edited is not None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bnfold.caffemodel import BlobSource
+from bnfold.caffemodel.overlay import ComputedBlob, EditedRecord
 from bnfold.fold.affine import Affine, Vector
 from bnfold.fold.dialects import Reading
 from bnfold.fold.hosts import HOST_TYPES
@@ -69,8 +71,18 @@ def affine_of(context: Context, layer: Layer) -> Reading | Reason | None:
         affine = Affine(scale, shift[0] if shift else np.zeros(scale.size))
         return Reading(affine, scale.size)
     shape = context.shapes.get(layer.bottoms[0]) if layer.bottoms else None
+    if layer.blobs is not None:
+        layer = _as_written(layer, layer.blobs)
     # What is suspicious was said when the layer was first read.
     return replace(context.reader, warn=_say_nothing).read(layer, shape)
+
+
+def _as_written(layer: Layer, blobs: Sequence[BlobSource]) -> Layer:
+    """A layer with the record that it will have, for those who read records."""
+    new = copy(layer)
+    made = [ComputedBlob(blob, layer.name, at, is_hdf5=False) for at, blob in enumerate(blobs)]
+    new.record = EditedRecord(layer.name, layer.type, (), (), tuple(made))
+    return new
 
 
 def _say_nothing(warning: str) -> None:

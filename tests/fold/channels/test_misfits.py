@@ -217,3 +217,23 @@ def test_lengths_that_only_the_text_says_cost_nothing(layers, tmp_path):
     for layer in layers:
         net.layer(layer)
     assert peak(*map(str, net.save(tmp_path))) < 150
+
+
+# ---------------------------------------------------------------- what has lost channels already
+
+
+@pytest.mark.parametrize("kind", ["BatchNorm", "BN", "Bias"])
+def test_an_affine_layer_that_stays_and_has_lost_a_channel_is_read_as_it_is_now(kind, tmp_path):
+    """Channel 1 goes; channel 4 stays, and is followed through a layer with a number less."""
+    net = start().conv("c1", "data", 6).set_zero("c1", [1, 4])
+    net.store("c1", np.array([1, -5, 1, 1, 3, 1]), 1).act("r0", "c1", "ReLU", "x")
+    own = {
+        "BatchNorm": [np.array([1, 0, 1, 1, 1, 1]), np.ones(6), np.ones(1)],
+        "BN": [np.ones(6), np.array([1, 0, 1, 1, 1, 1]), np.zeros(6), np.ones(6)],
+        "Bias": [np.array([1, 0, 1, 1, 1, 1])],
+    }
+    net.layer(f'name: "bn" type: "{kind}" bottom: "x" top: "y"', "bn", own[kind])
+    net.channels["y"] = 6
+    net.act("r", "y", "ReLU").conv("c2", "y", 5, words="pad: 1")
+    dead = bnfold.merge(*net.save(tmp_path), collapse=False).plan.dead
+    assert [(one.channels, one.reason is None) for one in dead] == [((1,), True), ((4,), False)]

@@ -32,6 +32,8 @@ class _Parser:
         self.text = source.text
         self.kinds, self.starts, self.ends = tokens.tokenize(source.text, source.body)
         self.at = 0
+        # One string for each name, however often it stands in the file.
+        self.names: dict[str, str] = {}
         # For every open message, the items and fields found so far and its closing bracket.
         self.open: list[tuple[Message, list[Field | FieldList], list[Field], str]] = []
         self.list_fields: list[Field] = []
@@ -48,11 +50,13 @@ class _Parser:
             start = starts[self.at]
             if kind == tokens.WORD:
                 name = self.text[start : ends[self.at]]
+                name = self.names.setdefault(name, name)
                 self.at += 1
             elif kind == closing:
                 message.end = start
                 message.items = tuple(items)
-                message.fields = tuple(fields)
+                # Where no list stands between them, the two are the same.
+                message.fields = tuple(fields) if items != fields else message.items  # type: ignore[assignment]
                 if message.field is None:
                     return root
                 field = message.field
@@ -199,7 +203,7 @@ class _Parser:
         elif kind not in (tokens.WORD, tokens.NUMBER):
             raise self.no_value(field.name, field.start)
         end = self.ends[at]
-        field.value = Scalar(self.text[start:end], start)
+        field.value = Scalar(self.source, start, end)
         field.end = field.after = end
         self.at = at + 1
 

@@ -14,23 +14,24 @@ _SHOWN = 40
 
 
 class Scalar:
-    """A value that is not a message: its spelling in the file, and where that starts."""
+    """A value that is not a message: where it starts and ends in the file."""
 
-    __slots__ = ("start", "text")
+    __slots__ = ("end", "source", "start")
 
-    def __init__(self, text: str, start: int) -> None:
-        self.text = text
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        self.source = source
         self.start = start
+        self.end = end
 
     @property
-    def end(self) -> int:
-        """Offset after the value."""
-        return self.start + len(self.text)
+    def text(self) -> str:
+        """Its spelling in the file."""
+        return self.source.text[self.start : self.end]
 
     @property
     def is_string(self) -> bool:
         """Whether the value is quoted."""
-        return self.text[0] in "\"'"
+        return self.source.text[self.start] in "\"'"
 
     def __repr__(self) -> str:
         return f"Scalar({self.text!r})"

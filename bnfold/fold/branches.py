@@ -125,7 +125,7 @@ def leave(context: Context, joint: Layer, places: Sequence[int]) -> None:
     """Leave a joint only the bottoms at `places`; one that has a single one goes."""
     joint.bottoms = [joint.bottoms[i] for i in places]
     # It has one for each bottom, and matters in training only.
-    joint.cleared.add("propagate_down")
+    joint.cleared |= {"propagate_down"}
     if len(places) == 1:
         context.net.remove_into_producer(joint)
 

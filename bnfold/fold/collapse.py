@@ -103,7 +103,7 @@ def _become_scale(context: Context, run: Run, layer: Layer) -> None:
         layer.new_type = "Scale"
         layer.cleared |= {"param", PARAMS[layer.type]}
     elif any(layer.blob_names):
-        layer.cleared.add("param")
+        layer.cleared |= {"param"}
     for field, default in (("axis", 1), ("num_axes", 1)):
         if layer.type == "Scale" and getattr(layer.param("scale_param"), field) != default:
             layer.settings["scale_param", field] = default

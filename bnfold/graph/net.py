@@ -8,6 +8,7 @@ and src/caffe/util/insert_splits.cpp.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from heapq import merge
@@ -72,10 +73,30 @@ class Layer:
         cleared: the fields that a rewrite took out of it, by name.
     """
 
+    # A file can have very many layers, and most of them are never changed.
+    __slots__ = (
+        "_params",
+        "blob_names",
+        "blobs",
+        "bottoms",
+        "cleared",
+        "field",
+        "index",
+        "is_v1",
+        "name",
+        "new_type",
+        "record",
+        "removed",
+        "settings",
+        "text",
+        "tops",
+        "type",
+    )
+
     def __init__(self, index: int, field: Field, kind: str) -> None:
         self.index = index
         self.field = field
-        self.type = kind
+        self.type = sys.intern(kind)
         self.text: Message = field.message()
         self.name = _string(self.text, "name")
         self.is_v1 = field.name == "layers"
@@ -87,8 +108,8 @@ class Layer:
         self.blobs: tuple[BlobSource, ...] | None = None
         self.settings: dict[tuple[str, str], ParamValue] = {}
         self.new_type: str | None = None
-        self.cleared: set[str] = set()
-        self._params: dict[str, Any] = {}
+        self.cleared: frozenset[str] = frozenset()
+        self._params: dict[str, Any] | None = None
 
     @property
     def line(self) -> int:
@@ -101,6 +122,8 @@ class Layer:
         Raises:
             PrototxtError: a field in it has a bad value.
         """
+        if self._params is None:
+            self._params = {}
         if name not in self._params:
             field = self.text.get(name)
             layer: Any = schema.message("LayerParameter").DESCRIPTOR

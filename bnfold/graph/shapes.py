@@ -33,12 +33,15 @@ def infer_shapes(net: Net, treat_as: Mapping[str, str] | None = None) -> dict[Va
         reports and for what may be skipped, and parameters are checked where they are used.
     """
     shapes: dict[Value, Shape | None] = {}
+    known: dict[Shape, Shape] = {}
     shapes.update(zip(net.inputs, _declared(net), strict=True))
     for layer in net.layers:
         bottoms = [shapes.get(value) for value in layer.bottoms]
         tops = _tops(kind_of(layer, treat_as), layer, bottoms)
         tops += [None] * (len(layer.tops) - len(tops))
-        shapes.update(zip(layer.tops, map(_sane, tops), strict=False))
+        for top, shape in zip(layer.tops, map(_sane, tops), strict=False):
+            # Most layers keep the shape of what they read: one object for each shape will do.
+            shapes[top] = shape and known.setdefault(shape, shape)
     return shapes
 
 

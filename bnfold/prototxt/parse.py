@@ -5,7 +5,7 @@ import re
 from . import tokens
 from .errors import PrototxtError
 from .source import BOM, Source
-from .tree import Field, FieldList, Message, Scalar
+from .tree import Field, FieldList, Message
 
 # As deep as protobuf goes before it gives up on binary messages; files have five or six levels.
 MAX_DEPTH = 100
@@ -128,7 +128,7 @@ class _Parser:
         """Open the message of a field; returns it and the bracket that has to close it."""
         closing = _CLOSING[self.kinds[self.at]]
         message = Message(self.source, field, self.ends[self.at])
-        field.value = message
+        field.hold(message)
         self.at += 1
         return message, closing
 
@@ -203,7 +203,7 @@ class _Parser:
         elif kind not in (tokens.WORD, tokens.NUMBER):
             raise self.no_value(field.name, field.start)
         end = self.ends[at]
-        field.value = Scalar(self.source, start, end)
+        field.hold(start)
         field.end = field.after = end
         self.at = at + 1
 

@@ -37,9 +37,9 @@ _TOKEN = re.compile(
 def tokenize(text: str, start: int) -> tuple[list[str], array[int], array[int]]:
     """Cut a text into tokens from an offset on.
 
-    Returns three sequences of the same length: the kinds (a character of punctuation is its own kind),
-    the start offsets and the end offsets. The last kind is `END`, or `STRAY` at the first character
-    that begins no token; what follows a stray character is not looked at.
+    Returns three sequences of the same length: the kinds (a character of punctuation is its own
+    kind), the start offsets and the end offsets. The last kind is `END`, or `STRAY` at the first
+    character that begins no token; what follows a stray character is not looked at.
     """
     kinds: list[str] = []
     # A large file has millions of tokens: numbers in an array take a quarter of a list's memory.

@@ -100,9 +100,7 @@ class Field:
     where the element does.
     """
 
-    __slots__ = ("after", "end", "group", "name", "parent", "start", "value")
-
-    value: "Message | Scalar"
+    __slots__ = ("_value", "after", "end", "group", "name", "parent", "start")
 
     def __init__(self, name: str, parent: Message, start: int, group: "FieldList | None") -> None:
         self.name = name
@@ -111,6 +109,19 @@ class Field:
         self.group = group
         self.end = start
         self.after = start
+        # A scalar is made anew from where it starts: a large file has millions of them.
+        self._value: Message | int = start
+
+    @property
+    def value(self) -> "Message | Scalar":
+        """A message, or the scalar that stands in its place."""
+        if isinstance(self._value, Message):
+            return self._value
+        return Scalar(self.parent.source, self._value, self.end)
+
+    def hold(self, value: "Message | int") -> None:
+        """Have this value: a message, or the scalar that starts at an offset and ends the field."""
+        self._value = value
 
     @property
     def line(self) -> int:

@@ -13,6 +13,7 @@ from bnfold.fold.leaving import downward, upward
 from bnfold.fold.plan import Fate, Outcome
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
+from bnfold.graph import Memory
 
 
 class DropIdentities:
@@ -24,6 +25,9 @@ class DropIdentities:
         for run in context.standing_runs():
             if run.affine.is_identity and context.choice.allows(*run.layers):
                 changed |= _drop(context, run)
+        if changed:
+            # Whoever found what one of them wrote in place now finds what its name says.
+            context.net.memory = Memory(list(context.net.layers), context.net.inputs)
         return changed
 
 

@@ -256,3 +256,10 @@ def test_identity_that_copies_what_another_layer_wrote_over_stays(merger):
     # Taken out of the way, 'x' is 'a', which is another value until the BatchNorm has run.
     merged = merger(net, {"n": "scale"}, engines=CAFFE)
     assert 'type: "Power"' in merged.text
+
+
+def test_identities_of_which_one_is_in_the_way_of_the_other_both_go(merger):
+    net = start().conv("k", "data", 4, 1).plain("Split", "a", "k").plain("Split", "b", "a")
+    net.plain("Power", "in", "b", "b").plain("Power", "one", "a", "x").plain("Concat", "y", "x")
+    merged = merger(net, {"in": "dropped", "one": "dropped"}, engines=CAFFE)
+    assert 'type: "Power"' not in merged.text

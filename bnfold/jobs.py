@@ -239,6 +239,9 @@ def one_line_errors() -> Iterator[None]:
         yield
     except (PrototxtError, CaffemodelError) as error:
         raise BnfoldError(str(error)) from error
+    except MemoryError as error:
+        what = str(error) or "an array did not fit"
+        raise BnfoldError(f"there is not enough memory: {what}; use a smaller batch") from error
     except OSError as error:
         what = error.strerror or str(error)
         where = error.filename2 or error.filename

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -24,12 +25,25 @@ def read_whole(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(21, "Is a directory", str(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise NotReadableError(0, "not a regular file", str(path))
+        _check_kind(path, status.st_mode)
         if status.st_size > MOST_BYTES:
             size = f"{status.st_size:,} bytes, more than {MOST_BYTES:,}"
             raise NotReadableError(0, f"too large to be read whole ({size})", str(path))
         # A file that grows meanwhile ends where it ended.
         return file.read(status.st_size)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file, for those who open it in their own way.
+
+    Raises:
+        OSError: it is none, or cannot be asked about.
+    """
+    _check_kind(path, path.stat().st_mode)
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise NotReadableError(0, "not a regular file", str(path))

@@ -134,7 +134,7 @@ ALLOWED = {
     "outputs": {"errors"},
     "report": {"fold", "graph", "prototxt", "caffemodel", "errors"},
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
-    "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path"},
+    "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path", "whole"},
     "checks": {
         *("runtimes", "jobs", "report", "prune_report", "outputs", "fold", "graph", "prototxt"),
         *("caffemodel", "errors", "import_path", "whole"),

@@ -29,7 +29,9 @@ class WeightsFile:
         """Open `path`. Raises OSError as open() does, and CaffemodelError for what is no file."""
         self.path = os.fsdecode(path)
         self._near = 0, b""  # what was read last: where, and the bytes
-        self._fd: int | None = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        # Opening a pipe would wait for its other end, without O_NONBLOCK.
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._fd: int | None = os.open(path, flags)
         status = os.fstat(self._fd)
         self.size = status.st_size
         self.identity = (status.st_dev, status.st_ino)

@@ -20,6 +20,7 @@ from bnfold.checks.data import Sample
 from bnfold.checks.images import BadImageError, need_cv2
 from bnfold.checks.preprocess import Preprocess
 from bnfold.errors import BnfoldError
+from bnfold.runtimes import check_threads
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def batches(
     ):
         if value < least:
             raise BnfoldError(f"{name} of {value} cannot be; give at least {least}")
+    if workers is not None:
+        check_threads(workers)
     # Threads that import a module all at once would wait for each other.
     need_cv2()
     return _batches(islice(source, limit), preprocess, size, workers, max_bad)

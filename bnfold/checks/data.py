@@ -14,7 +14,7 @@ from bnfold.caffemodel import schema
 from bnfold.checks.images import SUFFIXES, BadImageError, Pixels, decode
 from bnfold.checks.lmdb_file import LmdbError, LmdbFile
 from bnfold.errors import BnfoldError
-from bnfold.whole import read_whole
+from bnfold.whole import check_regular, read_whole
 
 PathLike = str | os.PathLike[str]
 
@@ -85,6 +85,7 @@ def _open(path: Path, root: Path | None, labelled: bool) -> Source:
         return LmdbSource(path)
     if path.is_dir():
         return FolderSource(path, labelled)
+    check_regular(path)
     return ListSource(path, path.parent if root is None else root, labelled)
 
 

@@ -8,6 +8,8 @@ compared within a round.
 
 from __future__ import annotations
 
+import math
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -164,9 +166,26 @@ def input_shapes(
     if batch is None:
         return shapes
     first = next(iter(shapes.values()))[0]
-    return {
+    shapes = {
         name: (batch, *shape[1:]) if shape[0] == first else shape for name, shape in shapes.items()
     }
+    _check_memory(batch, shapes)
+    return shapes
+
+
+def _check_memory(batch: int, shapes: Mapping[str, Shape]) -> None:
+    """Refuse a batch whose inputs alone, once here and once in the engine, do not fit.
+
+    Raises:
+        BnfoldError: they do not.
+    """
+    needed = 2 * 4 * sum(math.prod(shape) for shape in shapes.values())
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise BnfoldError(
+            f"batch: the inputs of a batch of {batch} alone take {needed / 1e9:,.0f} GB, and this "
+            f"machine has {there / 1e9:,.0f} GB; give a smaller one"
+        )
 
 
 def _warm_up(*sessions: Session) -> None:

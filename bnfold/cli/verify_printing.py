@@ -30,6 +30,7 @@ def verdict(found: Verification) -> str:
     """One line: whether, on what, in what, and how near."""
     if found.mismatches:
         return "not the same function: inputs or outputs do not match"
+    engine = found.engine.partition(", since ")[0]  # The reason stands in a line of its own.
     judged = found.judged
     count = f"{len(found.outputs)} output" + ("s" if len(found.outputs) != 1 else "")
     worst = max(judged, key=lambda c: c.difference.badness)
@@ -38,10 +39,10 @@ def verdict(found: Verification) -> str:
         f"(tolerance {worst.tolerance:.2g})"
     )
     if found.passed:
-        return f"same function: {count}, {found.images} inputs, {near}, in {found.engine}"
+        return f"same function: {count}, {found.images} inputs, {near}, in {engine}"
     if found.outputs_agree:
-        return f"not the same layers: {count} agree, a layer does not, in {found.engine}"
-    return f"not the same function: {count}, {found.images} inputs, {near}, in {found.engine}"
+        return f"not the same layers: {count} agree, a layer does not, in {engine}"
+    return f"not the same function: {count}, {found.images} inputs, {near}, in {engine}"
 
 
 def _rows(found: Verification) -> Iterator[tuple[str, Compared]]:

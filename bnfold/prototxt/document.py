@@ -1,6 +1,7 @@
 """A prototxt file: its text, its tree and the edits made to it."""
 
 import os
+import stat
 
 from .edits import Edits
 from .errors import PrototxtError
@@ -10,6 +11,8 @@ from .style import Value
 from .tree import Field, Message
 
 _SNIFFED = 1 << 16
+_PIPED = 1 << 26
+_PIPES = ("/dev/fd/", "/proc/self/fd/")
 _MOST_BYTES = (1 << 31) - 1
 
 
@@ -124,8 +127,9 @@ def load(path: str | os.PathLike[str]) -> Document:
         PrototxtError: it is not text, or not text format.
     """
     name = os.fspath(path)
-    with open(name, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+    with open(name, "rb", opener=_opener) as file:
         size = os.fstat(file.fileno()).st_size
+        is_piped = _is_piped(file.fileno(), name)
         data = file.read(_SNIFFED)
         # Look before reading on: what is given by mistake is often a large weights file.
         if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -134,8 +138,31 @@ def load(path: str | os.PathLike[str]) -> Document:
             reason = f"the file has {size} bytes, and no prototxt has 2 GiB; give the right file"
             raise PrototxtError(name, 1, 1, reason)
         if b"\0" not in data:
-            data += file.read()
+            data += file.read(_PIPED if is_piped else -1)
+        if is_piped and len(data) > _PIPED:
+            reason = f"more than {_PIPED >> 20} MiB come out of this pipe; give a file"
+            raise PrototxtError(name, 1, 1, reason)
     if b"\0" in data:
         reason = "this is not text but a binary file; give the .prototxt, not the .caffemodel"
         raise PrototxtError(name, 1, 1, reason)
     return parse(data.decode("utf-8", "surrogateescape"), name)
+
+
+def _opener(name: str, flags: int) -> int:
+    # Opening a pipe would wait for its other end.
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_piped(descriptor: int, name: str) -> bool:
+    """Whether this is what a shell's `<(...)` stands for: somebody writes, and will end.
+
+    Raises:
+        PrototxtError: it is another pipe, or a device.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return False
+    if not stat.S_ISFIFO(mode) or not name.startswith(_PIPES):
+        raise PrototxtError(name, 1, 1, "this is a pipe or a device; give a regular file")
+    os.set_blocking(descriptor, True)
+    return True

@@ -8,7 +8,7 @@ A new engine is a file beside the others, with its Runtime and its Session, and 
 An engine is imported when it is asked for.
 """
 
-from bnfold.runtimes.choose import NAMES, Picked, available, open_runtime, pick
+from bnfold.runtimes.choose import NAMES, Picked, available, check_threads, open_runtime, pick
 from bnfold.runtimes.errors import EngineError, EngineMissingError
 from bnfold.runtimes.protocol import LayerInfo, Place, Runtime, RuntimeInfo, Session, Top
 
@@ -24,6 +24,7 @@ __all__ = [
     "Session",
     "Top",
     "available",
+    "check_threads",
     "open_runtime",
     "pick",
 ]

@@ -11,6 +11,8 @@ from bnfold.runtimes.opencv import OpenCV
 from bnfold.runtimes.protocol import Closing, Runtime, RuntimeInfo, Session
 from bnfold.runtimes.pycaffe import PyCaffe
 
+THREADS_PER_CORE = 4
+
 PathLike = str | os.PathLike[str]
 
 NAMES = ("pycaffe", "opencv")
@@ -55,13 +57,30 @@ def open_runtime(
         EngineMissingError: it is not installed; the message says how to get it.
         EngineError: there is no engine of that name.
     """
-    if threads is not None and threads < 1:
-        raise EngineError(f"cannot run on {threads} threads; give at least 1")
+    check_threads(threads)
     if name == "pycaffe":
         return PyCaffe(caffe_root=caffe_root, threads=threads)
     if name == "opencv":
         return OpenCV(threads=threads)
     raise EngineError(f"no runtime is named '{name}'; there are auto, {', '.join(NAMES)}")
+
+
+def check_threads(count: int | None) -> None:
+    """Refuse a number of threads that would do nothing, or bring the machine down.
+
+    Raises:
+        EngineError: there are none, or more than four for each processor.
+    """
+    if count is None:
+        return
+    if count < 1:
+        raise EngineError(f"cannot run on {count} threads; give at least 1")
+    cores = os.cpu_count() or 1
+    if count > THREADS_PER_CORE * cores:
+        raise EngineError(
+            f"{count} threads are too many for {cores} processors; give at most "
+            f"{THREADS_PER_CORE * cores}"
+        )
 
 
 def pick(
@@ -84,12 +103,15 @@ def pick(
         EngineError: no engine that was allowed can be had, or can load the models; where several
             were tried, the message says of each why not.
     """
+    check_threads(threads)
     failures: list[EngineError] = []
     for candidate in NAMES if name == "auto" else (name,):
         try:
             runtime = open_runtime(candidate, threads=threads, caffe_root=caffe_root)
             sessions = _load_all(runtime, models)
         except EngineError as error:
+            if caffe_root is not None and isinstance(error, EngineMissingError):
+                raise  # Whoever says where Caffe is wants no other engine.
             failures.append(error)
             continue
         return Picked(runtime, sessions, _why(runtime, failures))
@@ -134,5 +156,9 @@ def _load_all(runtime: Runtime, models: Sequence[tuple[PathLike, PathLike]]) -> 
 def _why(runtime: Runtime, failures: Sequence[EngineError]) -> str:
     line = f"{runtime.name} {runtime.version}"
     if failures:
-        line += f", since pycaffe cannot be used ({failures[0]})"
+        why = failures[0]
+        where = f"layer '{why.layer}': " if why.layer else ""
+        line += f", since pycaffe cannot be used: {where}{why.reason}"
+        if isinstance(why, EngineMissingError):
+            line += " (`bnfold runtimes` says what to do)"
     return line

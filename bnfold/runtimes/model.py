@@ -11,6 +11,7 @@ from bnfold.graph import Net, Phase, build
 from bnfold.prototxt import Document, Field, Ident, Message, PrototxtError, load
 from bnfold.runtimes.errors import EngineError
 from bnfold.runtimes.protocol import LayerInfo, Place, Shape, Top
+from bnfold.whole import check_regular
 
 _MOST_VALUES = 1 << 28
 """As many as an input may have: 1 GB. More is a slip, or a file that wants to harm."""
@@ -110,6 +111,7 @@ def missing_weights(weights: Path, layers: Sequence[str]) -> list[str]:
 def check_file(path: Path, engine: str) -> None:
     """Raise EngineError unless a file is there and can be read."""
     try:
+        check_regular(path)
         with path.open("rb"):
             pass
     except OSError as error:

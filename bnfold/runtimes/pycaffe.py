@@ -7,6 +7,7 @@ by its own fault or another session's, is loaded again into a new one when it is
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,9 +25,12 @@ from bnfold.runtimes.pycaffe_host import ChildDiedError, ChildRefusedError, Host
 NAME = "pycaffe"
 _START_SECONDS = 120.0
 _GET = (
-    "build Caffe with `make pycaffe` and put its folder `python` on PYTHONPATH, or name Caffe's "
-    "folder as the caffe root; the runtime opencv needs no Caffe"
+    "put the folder `python` of a Caffe that is built on PYTHONPATH, or name Caffe's folder as the "
+    "caffe root (a checkout of bnfold builds one: `make pycaffe`); without any, "
+    "pip install 'bnfold[opencv]' and the runtime opencv do"
 )
+_PACKAGES = {"google": "protobuf", "skimage": "scikit-image", "yaml": "pyyaml", "PIL": "pillow"}
+"""What to install for a module that Caffe imports, where the names differ."""
 
 
 class PyCaffe(Closing):
@@ -105,7 +109,7 @@ class PyCaffe(Closing):
             found = host.ask("start", timeout=_START_SECONDS, path=path, first=first)
         except ChildRefusedError as error:
             reason = f"`import caffe` fails: {error}"
-            raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
+            raise EngineMissingError(reason, engine=NAME, advice=_advice(error)) from None
         except ChildDiedError as error:
             last = error.log.strip().splitlines()[-1:]
             reason = ": ".join(["`import caffe` fails: its process " + error.status, *last])
@@ -245,6 +249,15 @@ class PyCaffeSession(Closing):
         except EngineError:
             return None
         return first_bad_layer(model, lambda path: not self._runtime.can_load(path, self._weights))
+
+
+def _advice(error: ChildRefusedError) -> str:
+    """What to do where `import caffe` failed: for lack of Caffe or of what it imports."""
+    found = re.search(r"No module named '([^'.]+)", str(error))
+    if found is None or found[1] in ("caffe", "_caffe"):
+        return _GET
+    package = _PACKAGES.get(found[1], found[1])
+    return f"Caffe is there, and needs the Python package {package}: pip install {package}"
 
 
 def _python_path() -> list[str]:

@@ -95,3 +95,39 @@ def test_the_list_names_the_place_of_caffe(pycaffe):
 def test_bad_requests_are_bnfold_errors(name, threads):
     with pytest.raises(BnfoldError, match=r"tensorflow|0 threads"):
         pick(name, [], threads=threads)
+
+
+def test_a_folder_that_was_named_and_holds_no_caffe_is_an_error(opencv, tmp_path):
+    files = save(tmp_path, CHAIN, CHAIN_BLOBS)
+    with pytest.raises(EngineMissingError, match="there is no Caffe in"):
+        pick("auto", [files], caffe_root=tmp_path / "nowhere")
+
+
+def test_why_caffe_was_not_taken_is_short_and_has_no_advice(no_caffe, opencv, tmp_path):
+    with pick("auto", [save(tmp_path, CHAIN, CHAIN_BLOBS)]) as picked:
+        assert picked.why == (
+            f"opencv {opencv.version}, since pycaffe cannot be used: `import caffe` fails: "
+            "No module named 'caffe' (`bnfold runtimes` says what to do)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [("skimage", "scikit-image"), ("six", "six"), ("google.protobuf", "protobuf")],
+)
+def test_a_caffe_that_lacks_a_python_package_says_which_to_install(
+    module, package, tmp_path, monkeypatch
+):
+    (tmp_path / "caffe").mkdir()
+    (tmp_path / "caffe" / "__init__.py").write_text(
+        f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')"
+    )
+    with pytest.raises(EngineMissingError) as caught:
+        open_runtime("pycaffe", caffe_root=tmp_path)
+    assert f"pip install {package}" in str(caught.value)
+    assert "make pycaffe" not in str(caught.value)
+
+
+def test_without_caffe_a_user_of_pip_reads_what_to_do(no_caffe):
+    with pytest.raises(EngineMissingError, match=r"pip install 'bnfold\[opencv\]'.*opencv"):
+        open_runtime("pycaffe")

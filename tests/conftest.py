@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ from bnfold.runtimes import EngineMissingError, open_runtime
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 TOOLS = Path(__file__).parent.parent / "tools"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A line for each reason why tests were skipped, and how many they were."""
+    reasons = Counter()
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        reasons[str(reason).removeprefix("Skipped: ")] += 1
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"skipped {count}: {reason}")
 
 
 def missing(reason: str, required_by: str) -> None:

@@ -18,7 +18,7 @@ from bnfold.runtimes.choose import THREADS_PER_CORE
 @pytest.fixture
 def pair(tmp_path):
     net = Model(seed=1).input("data", (1, 3, 8, 8)).conv("c", "data", 4).batch_norm("b", "c")
-    model, weights = net.relu("r", "c").save(tmp_path)
+    model, weights = net.relu("r", "c").inner_product("f", "c", 2, 144).save(tmp_path)
     bnfold.merge(model, weights)
     cv2.imwrite(str(tmp_path / "x.png"), np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "list.txt").write_text("x.png 0\n")
@@ -68,6 +68,7 @@ def test_special_files_are_refused_as_networks(special, pair):
 @pytest.mark.usefixtures("opencv")
 def test_special_files_are_refused_as_sets_of_images(special, pair, tmp_path):
     check = ["accuracy", "--runtime", "opencv", "--model", pair[0], "--weights", pair[1]]
+    check += ["--output-blob", "f"]
     assert str(special) in is_refused(*check, "--images", special)
     (tmp_path / "data.mdb").symlink_to(special)
     assert "data.mdb" in is_refused(*check, "--images", tmp_path / "data.mdb")
@@ -107,7 +108,7 @@ def test_a_process_substitution_is_read_whole(pair):
 def test_more_threads_than_four_for_each_processor_are_refused(pair, refused, tmp_path):
     most = THREADS_PER_CORE * os.cpu_count()
     files = ["--model", pair[0], "--weights", pair[1]]
-    images = ["--images", tmp_path / "list.txt", "--output-blob", "c"]
+    images = ["--images", tmp_path / "list.txt", "--output-blob", "f"]
     for arguments in (
         ["bench", *files, "--repeats", "1", "--threads", most + 1],
         ["verify", *files, "--threads", 100000],

@@ -104,10 +104,12 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
     assert kind is not None
     lanes, own = flow.read(layer), flow.own[layer]
     outputs = ~removed[own]
-    inputs = np.ones(1, np.bool_) if lanes is None else ~removed[lanes]
+    weight, *bias = blobs_of(layer)
+    # What cannot be told of the inputs stays: all rows of a deconvolution, all columns of others.
+    unknown = np.ones(weight.shape[0] if kind == "Deconvolution" else 1, np.bool_)
+    inputs = unknown if lanes is None else ~removed[lanes]
     if outputs.all() and inputs.all():
         return
-    weight, *bias = blobs_of(layer)
     message = param_of(kind)
     if role is Role.DEPTHWISE:
         groups = groups_of(context, layer)

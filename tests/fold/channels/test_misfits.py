@@ -7,6 +7,7 @@ import pytest
 from models import blob
 
 import bnfold
+from bnfold.caffemodel import open_weights
 
 from .nets import Net, start
 
@@ -237,3 +238,27 @@ def test_an_affine_layer_that_stays_and_has_lost_a_channel_is_read_as_it_is_now(
     net.act("r", "y", "ReLU").conv("c2", "y", 5, words="pad: 1")
     dead = bnfold.merge(*net.save(tmp_path), collapse=False).plan.dead
     assert [(one.channels, one.reason is None) for one in dead] == [((1,), True), ((4,), False)]
+
+
+# ---------------------------------------------------------------- what cannot be told
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution", "InnerProduct"])
+def test_a_layer_loses_outputs_where_its_inputs_cannot_be_told(kind, tmp_path):
+    net = start()
+    net.layer('name: "u" type: "Unheard" bottom: "data" top: "u"')
+    net.channels["u"] = 5
+    if kind == "InnerProduct":
+        net.inner_product("c1", "u", 4, 5).inner_product("c2", "c1", 3, 4)
+        net.set_zero("c1", [1, 2])
+        left = (2, 5)
+    else:
+        net.conv("c1", "u", 4, 2, kind=kind).conv("c2", "c1", 3, 1)
+        values = net.blob_of("c1")
+        (values if kind == "Convolution" else values.swapaxes(0, 1))[[1, 2]] = 0
+        net.store("c1", values)
+        left = (2, 5, 2, 2) if kind == "Convolution" else (5, 2, 2, 2)
+    report = bnfold.merge(*net.save(tmp_path))
+    assert [one.channels for one in report.plan.dead] == [(1, 2)]
+    with open_weights(report.output_weights) as stored:
+        assert stored.get("c1").blobs[0].shape == left

@@ -99,7 +99,7 @@ class MergeJob:
 
     def _write(self, outputs: Outputs, folding: Folding) -> Report:
         self.check_suffix(folding.stored)
-        with outputs.open(self.output_weights) as descriptor:
+        with outputs.open(self.output_weights) as descriptor, naming(self.model):
             folding.stored.write(
                 descriptor,
                 folding.edits,
@@ -127,7 +127,7 @@ class MergeJob:
 
     def rehearse(self) -> Report:
         """Compute every output value and write none: what `write` refuses is refused."""
-        with self._folded() as folding:
+        with self._folded() as folding, naming(self.model):
             compute_only(folding.stored, folding.edits, folding.additions, self.options.float32)
             return self._report(folding, None, None, None)
 
@@ -139,14 +139,15 @@ class MergeJob:
 
     def _fold(self, document: Document, stored: Weights, size: int | None) -> Folding:
         net = net_of(document, self.model, self.options, stored)
-        shapes = infer_shapes(net, self.options.treat_as)
-        before = Counts.of(net, self.options, shapes, {}, size)
-        plan = fold(net, self.options, shapes)
-        edits, additions = weight_edits(net), weight_additions(net)
-        shapes = infer_shapes(net, self.options.treat_as)
-        after = Counts.of(net, self.options, shapes, edits, None)
-        after = after_writing(after, plan, self.options)
-        text = edit_document(net).to_bytes()
+        with naming(self.model):
+            shapes = infer_shapes(net, self.options.treat_as)
+            before = Counts.of(net, self.options, shapes, {}, size)
+            plan = fold(net, self.options, shapes)
+            edits, additions = weight_edits(net), weight_additions(net)
+            shapes = infer_shapes(net, self.options.treat_as)
+            after = Counts.of(net, self.options, shapes, edits, None)
+            after = after_writing(after, plan, self.options)
+            text = edit_document(net).to_bytes()
         return Folding(stored, text, edits, additions, plan, before, after)
 
     def _report(
@@ -184,6 +185,7 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
         stored = None if weights is None else stack.enter_context(open_weights(weights))
         size = None if weights is None else weights.stat().st_size
         net = read_net(model, options, stored)
+        stack.enter_context(naming(model))
         shapes = infer_shapes(net, options.treat_as)
         before = Counts.of(net, options, shapes, {}, size)
         plan = fold(net, options, shapes)
@@ -230,6 +232,15 @@ def folded_name(path: Path, word: str = "folded") -> Path:
         raise BnfoldError(f"'{path}': this is a folder; give the path of a file")
     suffix = _HDF5_ENDING if path.name.endswith(_HDF5_ENDING) else path.suffix
     return path.with_name(f"{path.name.removesuffix(suffix)}.{word}{suffix}")
+
+
+@contextlib.contextmanager
+def naming(model: Path) -> Iterator[None]:
+    """Have what rewrites say of a network begin with its file, as other errors do by themselves."""
+    try:
+        yield
+    except BnfoldError as error:
+        raise BnfoldError(f"{model}: {error}") from error
 
 
 @contextlib.contextmanager

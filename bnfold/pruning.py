@@ -14,7 +14,7 @@ from bnfold.fold import Options, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
-from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, read_net
+from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, naming, read_net
 from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import parse
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
@@ -84,7 +84,7 @@ class PruneJob:
             if self.merge:
                 return self._write_merged(outputs, pruned)
             self.files.check_suffix(pruned.stored)
-            with outputs.open(self.files.output_weights) as descriptor:
+            with outputs.open(self.files.output_weights) as descriptor, naming(self.files.model):
                 pruned.stored.write(descriptor, pruned.edits, float32=self.files.options.float32)
                 size = os.fstat(descriptor).st_size
             outputs.write(self.files.output_model, pruned.text)
@@ -122,9 +122,10 @@ class PruneJob:
             shapes = infer_shapes(net, options.treat_as)
             size = self.files.weights.stat().st_size
             before = Counts.of(net, options, shapes, {}, size)
-            context = context_of(net, plan, options, shapes)
-            old = sizes(context, shapes)
-            slimmed = slim(context, self.wish)
+            with naming(self.files.model):
+                context = context_of(net, plan, options, shapes)
+                old = sizes(context, shapes)
+                slimmed = slim(context, self.wish)
             shapes = infer_shapes(net, options.treat_as)
             new = sizes(context, shapes)
             edits = weight_edits(net)

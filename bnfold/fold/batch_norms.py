@@ -44,6 +44,10 @@ _SEGNET_FIELDS = frozenset({"scale_filler", "shift_filler"})
 """Fields that only the dialect with two blobs has: the others say slope and bias."""
 
 
+_NOTHING = 1e-3
+"""An eps from the user that leaves no channel more than this of its own scale leaves nothing."""
+
+
 def uses_batch(layer: Layer, phase: Phase) -> Reason | None:
     """Why a BatchNorm normalises by the batch it sees and not by stored statistics, if so."""
     param = layer.param("batch_norm_param")
@@ -64,7 +68,9 @@ def uses_batch(layer: Layer, phase: Phase) -> Reason | None:
     )
 
 
-def read_batch_norm(layer: Layer, eps: float | None, warn: Callable[[str], None]) -> Affine:
+def read_batch_norm(
+    layer: Layer, eps: float | None, warn: Callable[[str], None], swamped: list[str]
+) -> Affine:
     """What a BatchNorm with stored statistics computes.
 
     Three blobs are BVLC's: mean, variance, moving-average factor. A fourth and fifth are the
@@ -75,6 +81,7 @@ def read_batch_norm(layer: Layer, eps: float | None, warn: Callable[[str], None]
         layer: the layer, with its record.
         eps: replaces the layer's own, where given.
         warn: told of statistics that were never trained.
+        swamped: gets the layer's name if `eps` is larger than most of its variances.
 
     Raises:
         BnfoldError: the blobs are missing, do not fit, or hold impossible statistics.
@@ -91,15 +98,17 @@ def read_batch_norm(layer: Layer, eps: float | None, warn: Callable[[str], None]
     channels = mean.size
     variance = vector(layer, blobs[1], channels, "variance")
     factor = float(vector(layer, blobs[2], 1, "moving-average factor")[0])
-    eps = _eps(layer, "batch_norm_param", eps)
-    if len(blobs) == 5:
-        eps = max(eps, float(np.float32(_NVIDIA_EPS)))
+    least = float(np.float32(_NVIDIA_EPS)) if len(blobs) == 5 else 0.0
+    own = max(_written_eps(layer, "batch_norm_param"), least)
+    eps = max(_eps(layer, "batch_norm_param", eps), least)
     if factor == 0:
         warn(
             f"{layer}: its moving-average factor is 0, so Caffe takes mean and variance as 0; "
             "these statistics were never trained"
         )
-    _check_variance(layer, variance * (0.0 if factor == 0 else 1.0 / factor), eps)
+    seen = variance * (0.0 if factor == 0 else 1.0 / factor)
+    _check_variance(layer, seen, eps)
+    _check_chosen(layer, seen, own, eps, swamped)
     affine = batch_norm(mean, variance, factor, eps)
     if len(blobs) == 3:
         return affine
@@ -150,8 +159,10 @@ def _unclear(seen: str) -> Reason:
     )
 
 
-def read_bn(layer: Layer, dialect: str, eps: float | None) -> Affine:
+def read_bn(layer: Layer, dialect: str, eps: float | None, swamped: list[str]) -> Affine:
     """What a `BN` layer of a dialect computes; its blobs may be shaped C or 1xCx1x1.
+
+    `eps` and `swamped` are as for `read_batch_norm`.
 
     Raises:
         BnfoldError: the blobs are missing, do not fit, or hold impossible statistics.
@@ -168,8 +179,9 @@ def read_bn(layer: Layer, dialect: str, eps: float | None) -> Affine:
     width = vector(layer, blobs[3], slope.size, spread)
     if dialect == "inverse-std":
         return Affine(width, -mean * width).then(Affine(slope, bias))
-    eps = _eps(layer, "bn_param", eps)
+    own, eps = _written_eps(layer, "bn_param"), _eps(layer, "bn_param", eps)
     _check_variance(layer, width, eps)
+    _check_chosen(layer, width, own, eps, swamped)
     return normalise(mean, width, eps).then(Affine(slope, bias))
 
 
@@ -187,6 +199,31 @@ def _check_variance(layer: Layer, variance: Vector, eps: float) -> None:
     )
 
 
+def _check_chosen(
+    layer: Layer, variance: Vector, own: float, eps: float, swamped: list[str]
+) -> None:
+    """Hold an eps that the user chose against the variances that it is added to.
+
+    An eps stands beside a variance to avoid a division by zero. One that is larger than more than
+    half of a layer's variances replaces what was trained, and deserves a warning. One that leaves
+    every channel of a layer less than a thousandth of the scale that the layer's own eps gives it
+    makes the layer a constant, and is refused.
+    """
+    if eps <= own or not variance.size:
+        return
+    positive = np.maximum(variance, 0.0)
+    left = np.sqrt((positive + own) / (positive + eps))
+    # Without any eps a variance of zero has no scale to lose: there the user's mends the layer.
+    if bool(np.all((left < _NOTHING) & (positive + own > 0))):
+        raise BnfoldError(
+            f"{layer}: with eps {eps:.6g} every scale is less than {_NOTHING:g} of what it is with "
+            f"the layer's own eps, {own:.6g}, and nothing is left of the input; the largest "
+            f"variance is {float(positive.max()):.6g}; choose a smaller --eps"
+        )
+    if 2 * int(np.count_nonzero(eps > positive)) > variance.size:
+        swamped.append(layer.name)
+
+
 def _eps(layer: Layer, holder_name: str, override: float | None) -> float:
     # The field is a float in Caffe, so what is written is rounded to one first.
     if override is not None:
@@ -198,3 +235,9 @@ def _eps(layer: Layer, holder_name: str, override: float | None) -> float:
         assert written is not None
         raise written.error(f"{own:g} must be a finite number that is not negative")
     return own
+
+
+def _written_eps(layer: Layer, holder_name: str) -> float:
+    """The layer's own eps, or 0 where it cannot be used; `_eps` refuses that if it is to be."""
+    own = float(layer.param(holder_name).eps)
+    return own if math.isfinite(own) and own > 0 else 0.0

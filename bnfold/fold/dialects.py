@@ -8,7 +8,7 @@ rest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class Reader:
         bn_dialect: settles what the blobs of `BN` layers are, where given.
         has_weights: whether numbers are at hand; without them affines are unknown.
         warn: called with a sentence for each thing that is legal but suspicious.
+        swamped: the batch norms most of whose variances are smaller than `eps`.
     """
 
     phase: Phase
@@ -65,6 +66,7 @@ class Reader:
     bn_dialect: str | None
     has_weights: bool
     warn: Callable[[str], None]
+    swamped: list[str] = field(default_factory=list)
 
     def read(self, layer: Layer, shape: Shape | None) -> Reading | Reason | None:
         """Read a layer as an affine function of the value it is given.
@@ -104,7 +106,7 @@ class Reader:
     def _batch_norm(self, layer: Layer) -> Reading:
         if not self.has_weights:
             return Reading(Affine(None, None), None)
-        affine = read_batch_norm(layer, self.eps, self.warn)
+        affine = read_batch_norm(layer, self.eps, self.warn, self.swamped)
         return Reading(affine, affine.channels)
 
     def _bn(self, layer: Layer) -> Reading | Reason:
@@ -113,7 +115,7 @@ class Reader:
             return dialect
         if not self.has_weights:
             return Reading(Affine(None, None), None)
-        affine = read_bn(layer, dialect, self.eps)
+        affine = read_bn(layer, dialect, self.eps, self.swamped)
         return Reading(affine, affine.channels)
 
     def _scale_or_bias(self, layer: Layer, shape: Shape | None) -> Reading | Reason:

@@ -39,6 +39,8 @@ from bnfold.fold.fitting import misfits, plausible_channels
 from bnfold.fold.hosts import HOST_TYPES
 from bnfold.fold.identities import DropIdentities
 from bnfold.fold.leaving import other_readers
+from bnfold.fold.misspelt import slips
+from bnfold.fold.patterns import check_patterns, check_types
 from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
 from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
@@ -119,10 +121,12 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
         PrototxtError: a parameter in the prototxt has a bad value.
     """
     plan = Plan()
+    _check_choices(net, options)
     context = context_of(net, plan, options, shapes)
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
         find_runs(context)
+        _warn_of_eps(context)
         moves = [*MOVES, *_merges(options), DropIdentities()]
         while any(rewrite.run(context) for rewrite in moves):
             pass
@@ -135,6 +139,17 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
     plan.outcomes.sort(key=lambda outcome: outcome.line)
     plan.branches.sort(key=lambda branches: branches.line)
     return plan
+
+
+def _check_choices(net: Net, options: Options) -> None:
+    """Refuse names of layers that are not there.
+
+    Raises:
+        BnfoldError: one of `only` or `keep` matches no layer.
+    """
+    names = [layer.name for layer in (*net.layers, *net.outside)]
+    check_patterns("--only", options.only, names)
+    check_patterns("--keep", options.keep, names)
 
 
 def _partly_merged(net: Net, plan: Plan) -> set[str]:
@@ -161,6 +176,9 @@ def context_of(
     net: Net, plan: Plan, options: Options, shapes: Mapping[Value, Shape | None]
 ) -> Context:
     """What rewrites work on, for a network that none of them has seen."""
+    types = [layer.type for layer in (*net.layers, *net.outside)]
+    check_types("--treat-as", options.treat_as, types)
+    plan.warnings += slips(net, frozenset(options.treat_as))
     reader = Reader(
         options.phase,
         options.eps,
@@ -207,6 +225,17 @@ def find_runs(context: Context) -> None:
             phase = context.phase.value
             reason = Reason(Code.OUTSIDE_PHASE, f"it does not run in phase {phase}")
             _keep(context.plan, layer, reason)
+
+
+def _warn_of_eps(context: Context) -> None:
+    """Say in one line where the eps that the user chose replaces what was trained."""
+    swamped = context.reader.swamped
+    if swamped:
+        more = f" and {len(swamped) - 1} more" if len(swamped) > 1 else ""
+        context.plan.warnings.append(
+            f"eps {context.reader.eps:g} is larger than most variances of '{swamped[0]}'{more}; "
+            "the result is that of another network than the one that was trained"
+        )
 
 
 def _read(context: Context, layer: Layer, copies: Copies) -> Reading | Reason | None:

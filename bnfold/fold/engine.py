@@ -21,9 +21,14 @@ class EngineCaffe:
 
     def run(self, context: Context) -> None:
         """Apply the rewrite to all convolutions of the phase."""
+        hosts = {host for done in context.plan.outcomes for host in done.into}
         names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
         for layer in context.net.layers:
             if layer.type != "Convolution" or context.untrusted(layer) or not _is_pointwise(layer):
+                continue
+            if not context.choice.allows(layer) and not (
+                layer.name in hosts and context.choice.only
+            ):
                 continue
             param = layer.param(_PARAM)
             engine = names[param.engine]

@@ -14,6 +14,7 @@ _SNIFFED = 1 << 16
 _PIPED = 1 << 26
 _PIPES = ("/dev/fd/", "/proc/self/fd/")
 _MOST_BYTES = (1 << 31) - 1
+_START = 512
 
 
 class Document:
@@ -145,6 +146,9 @@ def load(path: str | os.PathLike[str]) -> Document:
     if b"\0" in data:
         reason = "this is not text but a binary file; give the .prototxt, not the .caffemodel"
         raise PrototxtError(name, 1, 1, reason)
+    stranger = _stranger(data)
+    if stranger:
+        raise PrototxtError(name, 1, 1, stranger)
     return parse(data.decode("utf-8", "surrogateescape"), name)
 
 
@@ -166,3 +170,13 @@ def _is_piped(descriptor: int, name: str) -> bool:
         raise PrototxtError(name, 1, 1, "this is a pipe or a device; give a regular file")
     os.set_blocking(descriptor, True)
     return True
+
+
+def _stranger(data: bytes) -> str:
+    """What text is that is no network, and what to do; "" if nothing shows that."""
+    start = data[:_START].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a Git LFS pointer; fetch the file with `git lfs pull`"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "this is a web page, not a prototxt; download the file again"
+    return ""

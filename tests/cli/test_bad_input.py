@@ -424,3 +424,18 @@ def test_an_axis_count_that_the_weight_does_not_have(run, tmp_path):
     ran = run(*arguments(*net.save(tmp_path)))
     assert ran.code == 0
     assert "the weight of Convolution layer 'a' is not for the 3 axes" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "a Git LFS pointer"),
+        ("<!DOCTYPE html>\n<html></html>", "a web page"),
+        ("\n<html>", "a web page"),
+    ],
+)
+def test_model_that_is_no_file_of_its_own(refused, pair, content, says):
+    model, weights = pair
+    model.write_text(content)
+    refused(*arguments(model, weights), says=[f"{model}:1:1: this is", says])
+    refused("inspect", "--model", model, says=[f"{model}:1:1: this is", says])

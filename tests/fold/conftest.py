@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
+
 import pytest
 from folding import Merged, assert_same_function, merge_files, merge_model
 from models import Model
@@ -31,12 +34,24 @@ class Merger:
         """
         merged = merge_model(self.folder, net, **options)
         assert merged.fates == fates
-        again = merge_files(*merged.after, **options)
+        again = merge_files(*merged.after, **self._left(merged, options))
         for once, twice in zip(merged.after, again.after, strict=True):
             assert once.read_bytes() == twice.read_bytes()
         if self.runtime.name in engines:
             assert_same_function(self.runtime, merged, tolerance=tolerance)
         return merged
+
+    def _left(self, merged: Merged, options: dict) -> dict:
+        """The options of the second merge: a pattern that chooses no layer is an error."""
+        names = re.findall(r'name: "([^"]*)" type:', merged.text)
+        left = {
+            key: [pattern for pattern in options[key] if fnmatch.filter(names, pattern)]
+            for key in ("only", "keep")
+            if key in options
+        }
+        if "only" in left and not left["only"]:
+            left["only"] = names[:1]
+        return options | left
 
     def folds(self, net: Model, *layers: str, into: str, through: str = "", **more) -> Merged:
         """Merge a network of which `layers` go into the layers named in `into`."""

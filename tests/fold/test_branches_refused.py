@@ -107,7 +107,7 @@ def test_affine_that_could_not_go_into_its_convolution_says_why(stays):
     stays(net, "shared-weights", "'c'", engines=CAFFE)
 
 
-@pytest.mark.parametrize("options", [{"keep": ["b"]}, {"keep": ["sum"]}, {"only": ["else*"]}])
+@pytest.mark.parametrize("options", [{"keep": ["b"]}, {"keep": ["sum"]}, {"only": ["dat*"]}])
 def test_user_chose_that_a_layer_stays(options, stays):
     net = start()
     conv(net, "a")

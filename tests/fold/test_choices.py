@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -31,7 +32,6 @@ ALL = {"norm", "c1/bn", "c1/scale", "c2/bn"}
         (["c1/scale"], {"c1/bn", "c1/scale"}),
         (["*/bn"], {"c1/bn", "c1/scale", "c2/bn"}),
         (["norm", "c2*"], {"norm", "c2/bn"}),
-        (["nobody"], set()),
     ],
 )
 def test_keep_leaves_chains_as_they_are(keep, stays, merger):
@@ -54,13 +54,58 @@ def test_layer_that_is_kept_takes_nothing_in(merger):
         (["c1/bn"], {"c1/bn", "c1/scale"}),
         (["c?/*"], {"c1/bn", "c1/scale", "c2/bn"}),
         (["c2"], {"c2/bn"}),
-        (["nobody"], set()),
     ],
 )
 def test_only_touches_the_chains_it_names(only, goes, merger):
     stays = dict.fromkeys(ALL - goes, "kept")
     merged = merger(three(), dict.fromkeys(goes, "folded") | stays, only=only)
     assert {reason.code for reason in merged.reasons.values()} <= {"chosen", "no-host"}
+
+
+@pytest.mark.parametrize("option", ["only", "keep"])
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("c3", "no layer has such a name; did you mean 'c1' or 'c2'?"),
+        ("c3*", "no layer has such a name; did you mean 'c1' or 'c2'?"),
+        ("nobody", "no layer has such a name$"),
+        ("", "the pattern is empty"),
+        ("c[12", "the bracket is not closed"),
+        ("c[!]", "the bracket is not closed"),
+    ],
+)
+def test_a_pattern_that_chooses_no_layer_is_refused(option, pattern, says, tmp_path):
+    files = three().save(tmp_path)
+    for call in (bnfold.merge, bnfold.inspect):
+        with pytest.raises(bnfold.BnfoldError, match=f"--{option}") as one:
+            call(*files, **{option: [pattern]})
+        assert re.search(says, str(one.value))
+
+
+def test_a_bracket_that_is_part_of_a_name_chooses_it(tmp_path):
+    net = start().conv("c[1", "data", 4).batch_norm("b", "c[1")
+    merged = merge_model(tmp_path, net, keep=["c[1"])
+    assert merged.fates == {"b": "scale"}
+
+
+def test_a_type_that_no_layer_has_cannot_be_treated_as_another(tmp_path):
+    with pytest.raises(bnfold.BnfoldError, match=r"--treat-as 'BatchNrom': .*'BatchNorm'"):
+        bnfold.merge(*three().save(tmp_path), treat_as={"BatchNrom": "Convolution"})
+
+
+def test_only_leaves_the_engines_of_other_layers_alone(tmp_path):
+    net = start().conv("c1", "data", 4, 1).batch_norm("b1", "c1").relu("r", "c1")
+    net.conv("c2", "c1", 4, 1).batch_norm("b2", "c2")
+
+    def engines(**options) -> list[str]:
+        plan = bnfold.inspect(*net.save(tmp_path), **options).plan
+        return [change.layer for change in plan.engines]
+
+    assert engines() == ["c1", "c2"]
+    assert engines(only=["b1"]) == ["c1"]
+    assert engines(only=["c2"]) == ["c2"]
+    assert engines(only=["r"]) == []
+    assert engines(keep=["c1"]) == ["c2"]
 
 
 def test_what_goes_into_a_layer_that_only_does_not_name_is_written_there(merger):

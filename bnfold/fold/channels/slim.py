@@ -23,9 +23,11 @@ from bnfold.fold.channels.cut import cut
 from bnfold.fold.channels.flow import Flow, Role, trace
 from bnfold.fold.channels.gammas import Gamma, gammas, mean_takes
 from bnfold.fold.channels.refusals import Refusal, refusals
+from bnfold.fold.patterns import check_patterns
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
+from bnfold.spelling import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def slim(context: Context, wish: Slimming) -> Slimmed:
         BnfoldError: a channel that was asked for by name cannot go, or blobs do not fit.
         PrototxtError: a parameter has a bad value.
     """
+    check_patterns("--exclude", wish.exclude, (layer.name for layer in context.net.layers))
     flow = trace(context)
     found = gammas(context, flow)
     flow.match(ranking.best(flow, found))
@@ -156,16 +159,12 @@ def slim(context: Context, wish: Slimming) -> Slimmed:
 
 def _excluded(flow: Flow, patterns: tuple[str, ...]) -> list[Refusal]:
     reason = Reason(Code.CHOSEN, "it stays as it is, as the user asked (--exclude)")
-    unused = set(patterns)
     found: list[Refusal] = []
     for layer, role in flow.roles.items():
-        matching = {pattern for pattern in patterns if fnmatchcase(layer.name, pattern)}
+        matching = any(fnmatchcase(layer.name, pattern) for pattern in patterns)
         lanes = flow.lanes.get(layer.tops[0]) if layer.tops else None
-        unused -= matching
         if matching and lanes is not None and role is not Role.OPAQUE:
             found.append((lanes, reason))
-    if unused:
-        raise BnfoldError(f"--exclude {min(unused)}: no layer has such a name")
     return found
 
 
@@ -187,8 +186,10 @@ def _named(
         layer = layers.get(name)
         lanes = flow.lanes.get(layer.tops[0]) if layer and layer.tops else None
         if layer is None or lanes is None:
-            what = "no such layer in the network" if layer is None else "its channels are not known"
-            raise BnfoldError(f"channels of '{name}': {what}; check the name")
+            what = "its channels are not known; check the name"
+            if layer is None:
+                what = f"no such layer in the network{did_you_mean(name, layers)}"
+            raise BnfoldError(f"channels of '{name}': {what}")
         for index in indices:
             if not 0 <= index < lanes.size:
                 raise BnfoldError(

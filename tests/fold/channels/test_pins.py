@@ -164,7 +164,7 @@ def test_a_reader_outside_the_phase_keeps_it(tmp_path):
     assert one.reason.code is Code.OUTSIDE_READER
 
 
-@pytest.mark.parametrize("choice", [{"keep": ["c1"]}, {"keep": ["c2"]}, {"only": ["nothing"]}])
+@pytest.mark.parametrize("choice", [{"keep": ["c1"]}, {"keep": ["c2"]}, {"only": ["data"]}])
 def test_what_the_user_keeps_stays(choice, tmp_path):
     net = start().conv("c1", "data", 4).set_zero("c1", [1]).conv("c2", "c1", 3)
     (one,) = merge_model(tmp_path, net, **choice).report.plan.dead

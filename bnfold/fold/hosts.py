@@ -161,7 +161,7 @@ class Host:
         )
 
     @property
-    def window_fields(self) -> list[str]:
+    def window_fields(self) -> tuple[str, ...]:
         """What its parameters say of its window that Caffe has no field for."""
         return window_fields(self.layer, self.kind)
 

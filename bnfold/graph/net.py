@@ -28,6 +28,10 @@ An enum is given by its name, a repeated field by all its values; None takes the
 """
 
 
+ForkFields = tuple[tuple[str, ...], tuple[str, ...]]
+"""The names of fields that may mean anything, and of those that only say where a window lies."""
+
+
 class Value:
     """A blob between two writes.
 
@@ -71,6 +75,7 @@ class Layer:
         settings: parameters that a rewrite set, by (message, field).
         new_type: its new type where a rewrite changed it.
         cleared: the fields that a rewrite took out of it, by name.
+        fork_fields: what trust.py found in its text, with what its type was taken for.
     """
 
     # A file can have very many layers, and most of them are never changed.
@@ -81,6 +86,7 @@ class Layer:
         "bottoms",
         "cleared",
         "field",
+        "fork_fields",
         "index",
         "is_v1",
         "name",
@@ -109,6 +115,7 @@ class Layer:
         self.settings: dict[tuple[str, str], ParamValue] = {}
         self.new_type: str | None = None
         self.cleared: frozenset[str] = frozenset()
+        self.fork_fields: tuple[object, ForkFields] | None = None
         self._params: dict[str, Any] | None = None
 
     @property

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bnfold.graph.net import Layer
+from bnfold.graph.net import ForkFields, Layer
 from bnfold.graph.phase import Phase, own_phase
 from bnfold.graph.windows import DEPTHWISE_TYPES
-from bnfold.graph.words import Words
 
 Fields = frozenset[str]
 
@@ -159,8 +158,8 @@ _OTHER_PARAMS = _words(
 )
 """Messages that Caffe knows and that no type of the table reads."""
 
-_PARAMS = _OTHER_PARAMS.union(*(known.params for known in TYPES.values()))
-"""All messages whose owner is known: every other layer passes over them."""
+_ELSEWHERE = _ANY_LAYER.union(_OTHER_PARAMS, *(known.params for known in TYPES.values()))
+"""These, and all messages whose owner is known: every other layer passes over them."""
 
 
 def untrusted(layer: Layer, phase: Phase, treat_as: Mapping[str, str] | None = None) -> str | None:
@@ -191,7 +190,7 @@ def untrusted(layer: Layer, phase: Phase, treat_as: Mapping[str, str] | None = N
     return None
 
 
-def foreign_fields(layer: Layer, kind: str) -> list[str]:
+def foreign_fields(layer: Layer, kind: str) -> tuple[str, ...]:
     """The fields of a layer and its parameters that bnfold does not know, sorted.
 
     Args:
@@ -201,26 +200,43 @@ def foreign_fields(layer: Layer, kind: str) -> list[str]:
     Raises:
         PrototxtError: one of its messages is none.
     """
-    known = TYPES.get(kind)
-    if known is None:
-        return []
-    names = {one.name for one in layer.text.fields} - _ANY_LAYER - _PARAMS
-    for message, fields in known.params.items():
-        if fields is not None:
-            names |= Words.of(layer, message).names - fields - known.windows
-    return sorted(name for name in names if not _is_harmless(name))
+    return _of_forks(layer, kind)[0]
 
 
-def window_fields(layer: Layer, kind: str) -> list[str]:
+def window_fields(layer: Layer, kind: str) -> tuple[str, ...]:
     """The fields of forks that say where a layer's window lies, sorted.
 
     Raises:
         PrototxtError: one of its messages is none.
     """
+    return _of_forks(layer, kind)[1]
+
+
+def _of_forks(layer: Layer, kind: str) -> ForkFields:
+    """What of a layer's fields may mean anything, and what only says where its window lies."""
     known = TYPES.get(kind)
-    if known is None or not known.windows:
-        return []
-    return sorted(known.windows.intersection(*(Words.of(layer, m).names for m in known.params)))
+    if known is None:
+        return (), ()
+    if layer.fork_fields is None or layer.fork_fields[0] is not known:
+        layer.fork_fields = known, _sorted_out(layer, known)
+    return layer.fork_fields[1]
+
+
+def _sorted_out(layer: Layer, known: LayerType) -> ForkFields:
+    foreign: set[str] = set()
+    windows: set[str] = set()
+    for one in layer.text.fields:
+        if one.name not in known.params:
+            if one.name not in _ELSEWHERE:
+                foreign.add(one.name)
+            continue
+        fields = known.params[one.name]
+        if fields is not None:
+            names = {inner.name for inner in one.message().fields} - fields
+            windows |= names & known.windows
+            foreign |= names - known.windows
+    unknown = sorted(name for name in foreign if not _is_harmless(name))
+    return tuple(unknown), tuple(sorted(windows))
 
 
 def _is_harmless(name: str) -> bool:

@@ -31,7 +31,9 @@ from bnfold.graph.words import Words
 from bnfold.prototxt import PrototxtError
 
 _END = float("inf")
-"""When a network's outputs are read: after its last layer."""
+"""When a network's outputs are read: after its last layer. Some programs read each as soon as it is
+made (runtimes/pycaffe_child.py does), and must find the same as before, too.
+"""
 
 _WHILE = 0.5
 """What a layer does not write over it reads until it has run, and it writes while it runs."""
@@ -296,6 +298,9 @@ class _Walk:
                 self._named[top] = self._named[source]
             else:
                 self._write(top, layer.index, place)
+        for top in layer.tops:
+            if top.is_output:
+                self._read(top, layer.index + _WHILE, None)
         if not _is_handed_on(layer):
             for value in layer.bottoms:
                 if value not in over:

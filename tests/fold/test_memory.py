@@ -263,3 +263,10 @@ def test_identities_of_which_one_is_in_the_way_of_the_other_both_go(merger):
     net.plain("Power", "in", "b", "b").plain("Power", "one", "a", "x").plain("Concat", "y", "x")
     merged = merger(net, {"in": "dropped", "one": "dropped"}, engines=CAFFE)
     assert 'type: "Power"' not in merged.text
+
+
+def test_output_that_is_handed_on_between_two_layers_in_place_keeps_them_apart(merger):
+    net = start().conv("k", "data", 4, 1).plain("Split", "f", "k").batch_norm("b", "f")
+    net.plain("Concat", "g", "f").plain("Permute", "out", "k").scale("s", "g")
+    # 'out' is what the BatchNorm wrote when it is made, and what the Scale wrote in the end.
+    merger(net, {"b": "scale", "s": "kept"}, engines=CAFFE)

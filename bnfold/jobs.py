@@ -140,11 +140,11 @@ class MergeJob:
     def _fold(self, document: Document, stored: Weights, size: int | None) -> Folding:
         net = net_of(document, self.model, self.options, stored)
         with naming(self.model):
-            shapes = infer_shapes(net, self.options.treat_as)
+            shapes = infer_shapes(net)
             before = Counts.of(net, self.options, shapes, {}, size)
             plan = fold(net, self.options, shapes)
             edits, additions = weight_edits(net), weight_additions(net)
-            shapes = infer_shapes(net, self.options.treat_as)
+            shapes = infer_shapes(net)
             after = Counts.of(net, self.options, shapes, edits, None)
             after = after_writing(after, plan, self.options)
             text = edit_document(net).to_bytes()
@@ -186,10 +186,10 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
         size = None if weights is None else weights.stat().st_size
         net = read_net(model, options, stored)
         stack.enter_context(naming(model))
-        shapes = infer_shapes(net, options.treat_as)
+        shapes = infer_shapes(net)
         before = Counts.of(net, options, shapes, {}, size)
         plan = fold(net, options, shapes)
-        shapes = infer_shapes(net, options.treat_as)
+        shapes = infer_shapes(net)
         after = Counts.of(net, options, shapes, weight_edits(net), None)
         after = after_writing(after, plan, options)
     return Report(model, weights, None, None, options.phase, plan, before, after)
@@ -211,7 +211,7 @@ def net_of(document: Document, model: Path, options: Options, stored: Weights | 
     Raises:
         PrototxtError, BnfoldError: as for `read_net`.
     """
-    net = build(document, options.phase, stored)
+    net = build(document, options.phase, stored, options.treat_as)
     if stored is None or any(layer.record and layer.record.blobs for layer in net.layers):
         return net
     raise BnfoldError(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bnfold.fold.channels.current import blobs_of, host_kind, outputs_of, size_of
+from bnfold.fold.channels.current import blobs_of, outputs_of, size_of
 from bnfold.fold.channels.slim import Border, Stays
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Shape, Value, layer_cost
@@ -116,12 +116,12 @@ def sizes(context: Context, shapes: Mapping[Value, Shape | None]) -> dict[Layer,
     """The size of each layer with weights, as it is after the rewrites so far."""
     found = {}
     for layer in context.net.layers:
-        if host_kind(context, layer) is None:
+        if layer.kind.layout is None:
             continue
-        cost = layer_cost(layer, shapes, context.treat_as)
+        cost = layer_cost(layer, shapes)
         parameters = sum(map(size_of, blobs_of(layer)))
         operations = None if cost is None else cost.operations
-        found[layer] = Size(outputs_of(context, layer), parameters, operations)
+        found[layer] = Size(outputs_of(layer), parameters, operations)
     return found
 
 

@@ -119,14 +119,14 @@ class PruneJob:
         settle([self.files.model, self.files.weights])
         with open_weights(self.files.weights) as stored:
             net = read_net(self.files.model, options, stored)
-            shapes = infer_shapes(net, options.treat_as)
+            shapes = infer_shapes(net)
             size = self.files.weights.stat().st_size
             before = Counts.of(net, options, shapes, {}, size)
             with naming(self.files.model):
                 context = context_of(net, plan, options, shapes)
                 old = sizes(context, shapes)
                 slimmed = slim(context, self.wish)
-            shapes = infer_shapes(net, options.treat_as)
+            shapes = infer_shapes(net)
             new = sizes(context, shapes)
             edits = weight_edits(net)
             after = Counts.of(net, options, shapes, edits, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.caffemodel import Blob, BlobSource, LayerEdit, Weights
-from bnfold.fold import AFFINE_TYPES, Branches, DeadChannels, Options, Outcome, Plan, Reason
+from bnfold.fold import Branches, DeadChannels, Options, Outcome, Plan, Reason
 from bnfold.graph import Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
@@ -63,8 +63,8 @@ class Counts:
             size: the size of the file in bytes, where it is known.
         """
         layers = list(net.layers)
-        affine = sum(layer.type in AFFINE_TYPES for layer in layers)
-        cost = network_cost(net, shapes, options.treat_as)
+        affine = sum(layer.kind.is_affine for layer in layers)
+        cost = network_cost(net, shapes)
         parameters = None if net.weights is None else _parameters(net, net.weights, edits)
         raw = None if net.weights is None else _raw_blobs(net.weights, edits)
         work = cost.operations, cost.bytes, len(cost.unknown)

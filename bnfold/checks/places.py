@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bnfold.fold import AFFINE_TYPES
-from bnfold.fold.hosts import HOST_TYPES
-from bnfold.graph import Layer, Net, Value
+from bnfold.graph import Ending, Layer, Net, Passes, Value
 from bnfold.runtimes import Place, Top
 
-_SQUASHING = frozenset({"Softmax", "Sigmoid"})
-_DECIDING = frozenset({"ArgMax", "DetectionOutput"})
-_RESHAPING = frozenset({"Flatten", "Reshape"})
-WEIGHTED = AFFINE_TYPES.union(HOST_TYPES)
+_DECIDING = (Ending.DECISION, Ending.DETECTIONS)
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,7 @@ def _depths(net: Net) -> dict[int, int]:
     """For each value the set of layers with weights above it, as the bits of a number."""
     above: dict[int, int] = {id(value): 0 for value in net.inputs}
     for number, layer in enumerate(net.layers):
-        own = 1 << number if layer.type in WEIGHTED else 0
+        own = 1 << number if _has_weights(layer) else 0
         for value in layer.bottoms:
             own |= above[id(value)]
         above.update((id(value), own) for value in layer.tops)
@@ -155,17 +150,26 @@ def _depths(net: Net) -> dict[int, int]:
 
 def _decides(value: Value) -> bool:
     layer = value.producer
-    while layer is not None and layer.type in _RESHAPING:
+    while layer is not None and layer.kind.passes is Passes.RESHAPED:
         layer = layer.bottoms[0].producer
-    return layer is not None and layer.type in _DECIDING
+    return layer is not None and layer.kind.ending in _DECIDING
 
 
 def _made_from(value: Value) -> Iterator[tuple[Layer, int]]:
     """Layers that squash or decide right before an output, with the numbers of their bottoms."""
     layer = value.producer
-    if layer is None or layer.type not in _SQUASHING | _DECIDING | _RESHAPING:
+    if layer is None or not _hides_differences(layer):
         return
     for index, bottom in enumerate(layer.bottoms):
-        if layer.type not in _RESHAPING:
+        if layer.kind.passes is not Passes.RESHAPED:
             yield layer, index
         yield from _made_from(bottom)
+
+
+def _hides_differences(layer: Layer) -> bool:
+    reshapes = layer.kind.passes is Passes.RESHAPED
+    return reshapes or layer.kind.ending in (Ending.SQUASHED, *_DECIDING)
+
+
+def _has_weights(layer: Layer) -> bool:
+    return layer.kind.is_affine or layer.kind.layout is not None

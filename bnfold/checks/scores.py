@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bnfold.checks.accuracy_report import Answer, Changed, Metric
 from bnfold.checks.batches import Batch
 from bnfold.errors import BnfoldError
-from bnfold.graph import Layer, Net, Value, build
+from bnfold.graph import Ending, Layer, Net, Value, build
 from bnfold.prototxt import load
 from bnfold.runtimes import Session
 
@@ -24,7 +24,9 @@ DETECTION = "DetectionOutput"
 
 def is_judge(layer: Layer) -> bool:
     """Whether a layer compares scores with labels, as Accuracy and all the losses do."""
-    return layer.type == "Accuracy" or layer.type.endswith("Loss") or "WithLoss" in layer.type
+    if layer.kind.is_known:
+        return layer.kind.ending is Ending.JUDGEMENT
+    return layer.type.endswith("Loss") or "WithLoss" in layer.type
 
 
 class Interface:

@@ -1,13 +1,11 @@
 """Which batch norms go where: the algebra, the rewrites, and the edits that follow."""
 
 from bnfold.fold.batch_norms import BN_DIALECTS
-from bnfold.fold.dialects import AFFINE_TYPES
 from bnfold.fold.driver import Options, fold
 from bnfold.fold.plan import Branches, Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
 from bnfold.fold.surgery import edit_document, weight_additions, weight_edits
 
 __all__ = [
-    "AFFINE_TYPES",
     "BN_DIALECTS",
     "Branches",
     "Code",

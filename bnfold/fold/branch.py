@@ -21,8 +21,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
-from bnfold.graph import Layer, Net, Value
-from bnfold.graph.shape_rules import SAME_TYPES
+from bnfold.graph import Layer, Layout, Net, Value
 
 _NOTHING = Affine(np.ones(1), np.zeros(1))
 _FARTHEST = 32
@@ -123,11 +122,11 @@ def _made(context: Context, value: Value, joint: Layer) -> Iterator[Branch]:
             why = why or (run.refusals[0] if run.refusals else _in_the_way(run.layers[0]))
             at, passed = run.bottom, (*run.layers, *passed)
         elif host is not None:
-            if host.kind == "Convolution":
+            if host.layout is Layout.CONVOLUTION:
                 refusal = why or _unfit(context, host) or _other_readers(context.net, value, joint)
                 yield Branch(value, producer.bottoms[0], (producer, *passed), host, refusal=refusal)
             return
-        elif producer.type in SAME_TYPES:
+        elif producer.kind.keeps_shape:
             why = why or Reason(Code.NOT_LINEAR, f"{producer} is in the way, and it is not linear")
             at, passed = producer.bottoms[0], (producer, *passed)
         else:

@@ -34,7 +34,7 @@ from bnfold.fold.branch import Branch, families, obstacle
 from bnfold.fold.bundle import Bundle, bundles
 from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer
+from bnfold.graph import Layer, Passes
 from bnfold.prototxt import PrototxtError
 
 _PROD, _SUM = 0, 1
@@ -49,7 +49,7 @@ class MergeBranches:
         forget_kept(context, "Eltwise")
         changed = False
         for layer in list(context.net.layers):
-            if layer.type == "Eltwise" and len(layer.tops) == 1:
+            if layer.kind.passes is Passes.COMBINED and len(layer.tops) == 1:
                 changed |= self._merge(context, layer)
         return changed
 

@@ -59,7 +59,7 @@ class Bundle:
         return next(branch for branch, _ in self.branches if self._can_stay(branch.host))
 
     def _can_stay(self, host: Host | None) -> bool:
-        return host is not None and (not host.depthwise or host.groups == self.groups)
+        return host is not None and (not host.layer.kind.is_depthwise or host.groups == self.groups)
 
     def joined(self, other: Bundle) -> Bundle | Reason:
         """Return both as one, or why that cannot be."""

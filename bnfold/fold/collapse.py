@@ -11,13 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.fold.affine import Affine
-from bnfold.fold.dialects import AFFINE_TYPES, PARAMS
 from bnfold.fold.leaving import downward
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
 from bnfold.fold.weights import Dense
-from bnfold.graph import Layer
+from bnfold.graph import AffineForm, Layer, record_of
+
+_ALONE = (AffineForm.SCALE, AffineForm.BIAS, AffineForm.POWER)
+"""Layers that stay as they are where nothing went into them."""
 
 
 class Collapse:
@@ -33,7 +35,7 @@ class Collapse:
             else:
                 for layer in run.layers:
                     # A Power is no batch norm: nobody asks why it stays.
-                    if layer.type in AFFINE_TYPES:
+                    if layer.kind.is_affine:
                         _note(context, layer, Fate.KEPT, refusal)
         context.runs.clear()
         return bool(standing)
@@ -42,7 +44,7 @@ class Collapse:
         """Why a run is left as it is, if so."""
         why = _why_it_stays(run)
         (first, *more) = run.layers
-        if not more and not run.touched and first.type in ("Scale", "Bias", "Power"):
+        if not more and not run.touched and first.kind.affine in _ALONE:
             return why
         if not context.collapse:
             return why
@@ -90,8 +92,8 @@ def _survivor(context: Context, run: Run) -> Layer:
     """
     able = [at for at in range(len(run.layers)) if _can_be_first(context, run, at)]
     # A Power has no weights, and a record would have to be made for it.
-    order = {"Scale": 2, "Power": 0}
-    return run.layers[max(able, key=lambda at: (order.get(run.layers[at].type, 1), at))]
+    order: dict[AffineForm | None, int] = {AffineForm.SCALE: 2, AffineForm.POWER: 0}
+    return run.layers[max(able, key=lambda at: (order.get(run.layers[at].kind.affine, 1), at))]
 
 
 def _can_be_first(context: Context, run: Run, at: int) -> bool:
@@ -99,14 +101,15 @@ def _can_be_first(context: Context, run: Run, at: int) -> bool:
 
 
 def _become_scale(context: Context, run: Run, layer: Layer) -> None:
-    if layer.type != "Scale":
-        layer.new_type = "Scale"
-        layer.cleared |= {"param", PARAMS[layer.type]}
-    elif any(layer.blob_names):
-        layer.cleared |= {"param"}
-    for field, default in (("axis", 1), ("num_axes", 1)):
-        if layer.type == "Scale" and getattr(layer.param("scale_param"), field) != default:
-            layer.settings["scale_param", field] = default
+    if layer.kind.affine is AffineForm.SCALE:
+        if any(layer.blob_names):
+            layer.cleared |= {"param"}
+        for field, default in (("axis", 1), ("num_axes", 1)):
+            if getattr(layer.param("scale_param"), field) != default:
+                layer.settings["scale_param", field] = default
+    else:
+        layer.cleared |= {"param", layer.kind.message}
+        layer.become(record_of("Scale"))
     layer.settings["scale_param", "bias_term"] = True
     channels = _channels(context, run)
     if not context.has_weights or channels is None:

@@ -29,7 +29,7 @@ from bnfold.fold.kernels import Stacked
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weights import Dense, Scaled
-from bnfold.graph import Layer, infer_shapes
+from bnfold.graph import Layer, Passes, infer_shapes
 from bnfold.graph.axes import is_channels
 
 _PARAM = "convolution_param"
@@ -43,7 +43,11 @@ class MergeConcatBranches:
         forget_kept(context, "Concat")
         changed = False
         for layer in list(context.net.layers):
-            if layer.type == "Concat" and len(layer.tops) == 1 and len(layer.bottoms) > 1:
+            if (
+                layer.kind.passes is Passes.JOINED
+                and len(layer.tops) == 1
+                and len(layer.bottoms) > 1
+            ):
                 changed |= self._merge(context, layer)
         return changed
 
@@ -62,7 +66,7 @@ class MergeConcatBranches:
             gone |= _apply(context, joint, row)
         if found:
             leave(context, joint, [i for i in range(len(joint.bottoms)) if i not in gone])
-            context.shapes = infer_shapes(context.net, context.treat_as)
+            context.shapes = infer_shapes(context.net)
         return bool(found)
 
     def _rows(self, context: Context, joint: Layer, family: Sequence[Branch]) -> list[list[Bundle]]:
@@ -103,7 +107,7 @@ def _unfit(joint: Layer, branch: Branch) -> Reason | None:
         return branch.refusal
     if branch.host is None:
         return Reason(Code.NO_HOST, f"{branch.title} is no convolution")
-    if branch.host.groups != 1 or branch.host.depthwise:
+    if branch.host.groups != 1 or branch.host.layer.kind.is_depthwise:
         return Reason(Code.MORE_WORK, f"{branch.title} has groups, which would fall apart")
     if joint.bottoms.count(branch.value) > 1:
         return Reason(Code.OTHER_READER, f"{joint} reads '{branch.value.name}' twice")

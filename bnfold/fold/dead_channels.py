@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import affine_of, blobs_of, host_kind, values_of
+from bnfold.fold.channels.current import affine_of, blobs_of, values_of
 from bnfold.fold.channels.zeros import zero_outputs
-from bnfold.fold.dialects import AFFINE_TYPES, Reading
+from bnfold.fold.dialects import Reading
 from bnfold.fold.plan import DeadChannels
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
-from bnfold.graph.shapes import kind_of
 
 if TYPE_CHECKING:
     from bnfold.fold.channels.removal import Gone
@@ -72,7 +71,7 @@ def _starts(context: Context) -> dict[Layer, Vector]:
 
 
 def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
-    if kind_of(layer, context.treat_as) in AFFINE_TYPES and len(layer.bottoms) == 1:
+    if layer.kind.is_affine and len(layer.bottoms) == 1:
         reading = affine_of(context, layer)
         if not isinstance(reading, Reading) or not reading.affine.is_known:
             return None
@@ -80,7 +79,7 @@ def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
         assert scale is not None
         assert shift is not None
         return np.where(scale == 0, shift, np.nan) if reading.channels else None
-    if host_kind(context, layer) is None or layer in context.misfits:
+    if layer.kind.layout is None or layer in context.misfits:
         return None
     zero = zero_outputs(context, layer)
     if not zero.any():

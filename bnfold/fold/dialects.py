@@ -18,20 +18,8 @@ from bnfold.fold.affine import Affine
 from bnfold.fold.batch_norms import bn_dialect, read_batch_norm, read_bn, uses_batch
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs, vector
-from bnfold.graph import Layer, Phase, untrusted
+from bnfold.graph import AffineForm, Layer, Phase, untrusted
 from bnfold.graph.axes import Shape
-
-AFFINE_TYPES = frozenset({"BatchNorm", "BN", "Scale", "Bias"})
-"""The layer types that reports count; a Power with power 1 is affine, but is not counted."""
-
-PARAMS = {
-    "BatchNorm": "batch_norm_param",
-    "BN": "bn_param",
-    "Scale": "scale_param",
-    "Bias": "bias_param",
-    "Power": "power_param",
-}
-"""The message that describes each type."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +71,14 @@ class Reader:
                 no trained network has.
             PrototxtError: a parameter has a bad value.
         """
-        if layer.type not in PARAMS:
+        form = layer.kind.affine
+        if form is None:
             return None
         distrust = untrusted(layer, self.phase)
-        if layer.type == "Power":
+        if form is AffineForm.POWER:
             return None if distrust else _read_power(layer)
         # Only a Scale or Bias may be given its numbers as a second bottom.
-        most = 2 if layer.type in ("Scale", "Bias") else 1
+        most = 2 if form in (AffineForm.SCALE, AffineForm.BIAS) else 1
         if not 1 <= len(layer.bottoms) <= most or len(layer.tops) != 1:
             raise BnfoldError(
                 f"{layer} (line {layer.line}) has {len(layer.bottoms)} bottoms and "
@@ -97,9 +86,9 @@ class Reader:
             )
         if distrust:
             return Reason(Code.UNKNOWN_LAYER, distrust)
-        if layer.type == "BatchNorm":
+        if form is AffineForm.BATCH_NORM:
             return uses_batch(layer, self.phase) or self._batch_norm(layer)
-        if layer.type == "BN":
+        if form is AffineForm.BN:
             return self._bn(layer)
         return self._scale_or_bias(layer, shape)
 
@@ -122,7 +111,7 @@ class Reader:
         two = _two_bottoms(layer)
         if two:
             return two
-        param = layer.param(PARAMS[layer.type])
+        param = layer.param(layer.kind.message)
         per_channel = _acts_per_channel(param, shape)
         if isinstance(per_channel, Reason):
             return per_channel
@@ -142,7 +131,7 @@ def _two_bottoms(layer: Layer) -> Reason | None:
     if len(layer.bottoms) == 1:
         return None
     names = " and ".join(f"'{value.name}'" for value in layer.bottoms)
-    what = "scale" if layer.type == "Scale" else "bias"
+    what = "scale" if layer.kind.affine is AffineForm.SCALE else "bias"
     return Reason(
         Code.TWO_BOTTOMS,
         f"it has two bottoms ({names}), so its {what} is computed by the network and differs "
@@ -176,7 +165,7 @@ def _acts_per_channel(param: Any, shape: Shape | None) -> bool | Reason:
 
 
 def _stored(layer: Layer, param: Any) -> Affine:
-    if layer.type == "Bias":
+    if layer.kind.affine is AffineForm.BIAS:
         (blob,) = stored_blobs(layer, {1: "bias"})
         return Affine(np.ones(blob.size), vector(layer, blob, None, "bias"))
     if not param.bias_term:
@@ -189,6 +178,6 @@ def _stored(layer: Layer, param: Any) -> Affine:
 
 def _unread(layer: Layer, param: Any) -> Affine:
     """What can be told without weights: a Bias does not scale, a Scale may not shift."""
-    if layer.type == "Bias":
+    if layer.kind.affine is AffineForm.BIAS:
         return Affine(np.ones(1), None)
     return Affine(None, None if param.bias_term else np.zeros(1))

@@ -33,10 +33,9 @@ from bnfold.fold.collapse import Collapse
 from bnfold.fold.concat_branches import MergeConcatBranches
 from bnfold.fold.copies import Copies
 from bnfold.fold.dead_channels import RemoveDead
-from bnfold.fold.dialects import AFFINE_TYPES, Reader, Reading
+from bnfold.fold.dialects import Reader, Reading
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.fitting import misfits, plausible_channels
-from bnfold.fold.hosts import HOST_TYPES
 from bnfold.fold.identities import DropIdentities
 from bnfold.fold.leaving import other_readers
 from bnfold.fold.misspelt import slips
@@ -46,7 +45,7 @@ from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.fold.runs import Run
 from bnfold.fold.shared import AbsorbShared
-from bnfold.graph import Layer, Net, Phase, Value, infer_shapes
+from bnfold.graph import LAYER_TYPES, Layer, Net, Phase, Value, infer_shapes
 from bnfold.graph.axes import Shape
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -100,9 +99,10 @@ class Options:
         if self.bn_dialect not in (None, *BN_DIALECTS):
             expected = ", ".join(BN_DIALECTS)
             raise BnfoldError(f"BN dialect '{self.bn_dialect}': must be one of {expected}")
+        known = [name for name, kind in LAYER_TYPES.items() if kind.layout is not None]
         for kind in self.treat_as.values():
-            if kind not in HOST_TYPES:
-                expected = ", ".join(HOST_TYPES)
+            if kind not in known:
+                expected = ", ".join(known)
                 raise BnfoldError(f"cannot treat a type as '{kind}': must be one of {expected}")
 
 
@@ -164,7 +164,7 @@ def _resized(
     """Layers that lost channels of their tops, or may have, where shapes cannot be told."""
     if all(dead.reason is not None for dead in plan.dead):
         return set()
-    new = infer_shapes(net, options.treat_as)
+    new = infer_shapes(net)
     return {
         layer.name
         for layer in net.layers
@@ -195,8 +195,7 @@ def context_of(
         Choice(options.keep, options.only),
         options.keep_dtype,
         options.collapse,
-        options.treat_as,
-        misfits(net, options.treat_as),
+        misfits(net),
         plausible_channels(net.weights),
     )
 
@@ -221,7 +220,7 @@ def find_runs(context: Context) -> None:
         elif reading is not None:
             _join(context, layer, reading)
     for layer in context.net.outside:
-        if layer.type in AFFINE_TYPES:
+        if layer.kind.is_affine:
             phase = context.phase.value
             reason = Reason(Code.OUTSIDE_PHASE, f"it does not run in phase {phase}")
             _keep(context.plan, layer, reason)
@@ -240,7 +239,7 @@ def _warn_of_eps(context: Context) -> None:
 
 def _read(context: Context, layer: Layer, copies: Copies) -> Reading | Reason | None:
     weights, sharer = context.net.weights, next(context.net.sharers(layer), None)
-    if layer.type in AFFINE_TYPES and weights is not None and weights.is_hdf5 and sharer:
+    if layer.kind.is_affine and weights is not None and weights.is_hdf5 and sharer:
         why = f"it shares blobs with {sharer}, and HDF5 stores them with their owner only"
         return Reason(Code.SHARED_WEIGHTS, why, "save the weights as a binary caffemodel")
     shape = context.shapes.get(layer.bottoms[0]) if layer.bottoms else None

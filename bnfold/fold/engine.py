@@ -24,7 +24,11 @@ class EngineCaffe:
         hosts = {host for done in context.plan.outcomes for host in done.into}
         names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
         for layer in context.net.layers:
-            if layer.type != "Convolution" or context.untrusted(layer) or not _is_pointwise(layer):
+            if (
+                layer.kind.name != "Convolution"
+                or context.untrusted(layer)
+                or not _is_pointwise(layer)
+            ):
                 continue
             if not context.choice.allows(layer) and not (
                 layer.name in hosts and context.choice.only

@@ -10,22 +10,19 @@ And lengths in a prototxt are claims: none is worth more memory than the weights
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bnfold.caffemodel import CaffemodelError, Weights
 from bnfold.errors import BnfoldError
-from bnfold.fold.hosts import HOST_TYPES, Host
+from bnfold.fold.hosts import Host
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs
-from bnfold.graph import Layer, Net
-from bnfold.graph.shapes import kind_of
+from bnfold.graph import ChannelRole, Layer, Net
 from bnfold.prototxt import PrototxtError
 
 _FEW = 1 << 16
-"""Channels that are plausible whatever the size of the weights file."""
+"""ChannelRole that are plausible whatever the size of the weights file."""
 
 
-def misfits(net: Net, treat_as: Mapping[str, str]) -> dict[Layer, Reason]:
+def misfits(net: Net) -> dict[Layer, Reason]:
     """The layers whose record is not what their type and parameters call for, each with why.
 
     Asked are convolutions, inner products and PReLUs; layers of an affine type are read as such
@@ -35,14 +32,15 @@ def misfits(net: Net, treat_as: Mapping[str, str]) -> dict[Layer, Reason]:
         return {}
     found = {}
     for layer in net.layers:
-        reason = _misfit(layer, kind_of(layer, treat_as))
+        reason = _misfit(layer)
         if reason is not None:
             found[layer] = reason
     return found
 
 
-def _misfit(layer: Layer, kind: str) -> Reason | None:
-    if kind not in HOST_TYPES and kind != "PReLU":
+def _misfit(layer: Layer) -> Reason | None:
+    layout = layer.kind.layout
+    if layout is None and not _has_slopes(layer):
         return None
     if layer.record is None or not layer.record.blobs:
         return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
@@ -52,13 +50,18 @@ def _misfit(layer: Layer, kind: str) -> Reason | None:
     except CaffemodelError:
         return Reason(Code.NEEDS_WEIGHTS, f"the weights of {layer} cannot be read")
     try:
-        if kind == "PReLU":
+        if layout is None:
             _check_slopes(layer)
         else:
-            Host.of(layer, kind, None, keep_dtype=False, untrusted=None).blobs()
+            Host.of(layer, layout, None, keep_dtype=False, untrusted=None).blobs()
     except (BnfoldError, PrototxtError) as error:
         return Reason(Code.UNKNOWN_SHAPE, str(error))
     return None
+
+
+def _has_slopes(layer: Layer) -> bool:
+    """Whether it is a PReLU: it has a number for each channel, and is no affine function."""
+    return layer.kind.channels is ChannelRole.NUMBERED and layer.kind.affine is None
 
 
 def _check_slopes(layer: Layer) -> None:

@@ -10,7 +10,6 @@ Source of the layouts: BVLC caffe, src/caffe/layers/{base_conv,deconv,inner_prod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +20,10 @@ from bnfold.fold.affine import Affine
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.stored import stored_blobs, vector
 from bnfold.fold.weights import Dense, Pattern, Scaled
-from bnfold.graph import Layer
+from bnfold.graph import Layer, Layout
 from bnfold.graph.axes import is_channels
 from bnfold.graph.trust import window_fields
-from bnfold.graph.windows import DEPTHWISE_TYPES, Windows, convolution_windows, own_spatial_axes
-
-HOST_TYPES: Mapping[str, str] = {
-    "Convolution": "Convolution",
-    "Deconvolution": "Deconvolution",
-    "InnerProduct": "InnerProduct",
-    **dict.fromkeys(sorted(DEPTHWISE_TYPES), "Convolution"),
-}
-"""The types that take an affine in, each with the one whose layout it has."""
+from bnfold.graph.windows import Windows, convolution_windows, own_spatial_axes
 
 
 @dataclass(frozen=True)
@@ -41,9 +32,7 @@ class Host:
 
     Attributes:
         layer: the layer itself.
-        kind: "Convolution", "Deconvolution" or "InnerProduct".
-        depthwise: whether its type is one that forks have for a convolution with a group for
-            each channel.
+        layout: how its weight is laid out.
         channels: its output channels, `num_output`, after the rewrites so far.
         has_bias: `bias_term`, as the prototxt has it.
         rank: how many axes the value has that it reads; None where that cannot be told.
@@ -52,8 +41,7 @@ class Host:
     """
 
     layer: Layer
-    kind: str
-    depthwise: bool
+    layout: Layout
     channels: int
     has_bias: bool
     rank: int | None
@@ -64,7 +52,7 @@ class Host:
     def of(
         cls,
         layer: Layer,
-        type_name: str,
+        layout: Layout,
         rank: int | None,
         keep_dtype: bool,
         untrusted: str | None,
@@ -73,7 +61,7 @@ class Host:
 
         Args:
             layer: the layer.
-            type_name: its type, or what its type is treated as; one of HOST_TYPES.
+            layout: how its weight is laid out, as its type says.
             rank: how many axes the value has that it reads, where that is known.
             keep_dtype: whether changed blobs keep the type they are stored in.
             untrusted: why it is not known what it computes, if so.
@@ -82,25 +70,25 @@ class Host:
             PrototxtError: a parameter has a bad value.
             BnfoldError: `num_output` is missing.
         """
-        kind, depthwise = HOST_TYPES[type_name], type_name in DEPTHWISE_TYPES
-        channels = layer.current(_param(kind)).num_output
+        message, depthwise = layer.kind.message, layer.kind.is_depthwise
+        channels = layer.current(message).num_output
         if not channels and depthwise and layer.record and layer.record.blobs:
             # A depthwise type may leave it out, since it keeps its channels.
             channels = next(iter(layer.record.blobs[0].shape), 0)
         if not channels and not depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        has_bias = layer.param(_param(kind)).bias_term
-        return cls(layer, kind, depthwise, channels, has_bias, rank, keep_dtype, untrusted)
+        has_bias = layer.param(message).bias_term
+        return cls(layer, layout, channels, has_bias, rank, keep_dtype, untrusted)
 
     @property
     def param(self) -> str:
         """The name of the message that describes it."""
-        return _param(self.kind)
+        return self.layer.kind.message
 
     def has_layout_of(self, other: Host) -> bool:
         """Whether each value of its weight belongs to the same channel as in another host."""
         mine, its = (
-            (host.kind, host.channels, host.has_bias, host._group, host._transposed)
+            (host.layout, host.channels, host.has_bias, host._group, host._transposed)
             for host in (self, other)
         )
         return mine == its
@@ -130,7 +118,7 @@ class Host:
         refusal = self._off_channels("its inputs are not the channels")
         if refusal:
             return refusal
-        if self.kind != "InnerProduct" and not affine.is_shiftless:
+        if self.layout is not Layout.INNER_PRODUCT and not affine.is_shiftless:
             refusal = self._meets_padding()
             if refusal and affine.shift is None:
                 why = f"whether it fits {self.layer} depends on its shift, and there are no weights"
@@ -140,7 +128,7 @@ class Host:
 
     def _meets_padding(self) -> Reason | None:
         windows = conv_windows(self.layer)
-        if self.kind == "Deconvolution":
+        if self.layout is Layout.DECONVOLUTION:
             if windows == Windows((1,) * len(windows.kernel), *_plain(len(windows.kernel))):
                 return None
             why = f"{self.layer} spreads its input, so the shift would differ from place to place"
@@ -163,7 +151,7 @@ class Host:
     @property
     def window_fields(self) -> tuple[str, ...]:
         """What its parameters say of its window that Caffe has no field for."""
-        return window_fields(self.layer, self.kind)
+        return window_fields(self.layer)
 
     def blobs(self) -> tuple[Blob, ...]:
         """The stored weight, and bias where the layer has one, checked against the prototxt.
@@ -180,7 +168,7 @@ class Host:
 
     def _check_weight(self, weight: Blob) -> None:
         shape = weight.shape
-        if self.kind == "InnerProduct":
+        if self.layout is Layout.INNER_PRODUCT:
             # V1 files store the matrix as 1 x 1 x N x K (BVLC caffe, Blob::ShapeEquals).
             rows, columns = (1, 1, *shape)[-2:]
             outputs = columns if self._transposed else rows
@@ -191,7 +179,7 @@ class Host:
             windows = convolution_windows(self.layer, len(spatial))
             kernel = windows.kernel if windows else None
             first, second = (*shape, 0, 0)[:2]
-            outputs = second * self._group if self.kind == "Deconvolution" else first
+            outputs = second * self._group if self.layout is Layout.DECONVOLUTION else first
             fits = len(shape) > 1 and weight.size > 0 and outputs == self.channels
             fits &= first % self._group == 0 and spatial == kernel
             size = "x".join(map(str, kernel)) if kernel else "of another number of axes"
@@ -279,16 +267,20 @@ class Host:
 
     @property
     def _transposed(self) -> bool:
-        return self.kind == "InnerProduct" and bool(self.layer.param(self.param).transpose)
+        return self.layout is Layout.INNER_PRODUCT and bool(self.layer.param(self.param).transpose)
 
     @property
     def groups(self) -> int:
         """How many groups its channels are in; one for each in a depthwise type of a fork."""
-        return self.channels if self.depthwise and self._group == 1 else self._group
+        return self.channels if self.layer.kind.is_depthwise and self._group == 1 else self._group
 
     @property
     def _group(self) -> int:
-        return max(1, self.layer.current(self.param).group) if self.kind != "InnerProduct" else 1
+        return (
+            max(1, self.layer.current(self.param).group)
+            if self.layout is not Layout.INNER_PRODUCT
+            else 1
+        )
 
     @property
     def _axis(self) -> int:
@@ -312,10 +304,10 @@ class Host:
     def _outputs(self, shape: tuple[int, ...]) -> Pattern:
         """Which output channel each value of a weight of this shape belongs to."""
         size = int(np.prod(shape))
-        if self.kind == "InnerProduct":
+        if self.layout is Layout.INNER_PRODUCT:
             period = 1 if self._transposed else size // self.channels
             return Pattern(np.arange(self.channels), period)
-        if self.kind == "Convolution":
+        if self.layout is Layout.CONVOLUTION:
             return Pattern(np.arange(self.channels), size // self.channels)
         # Row (c, j) of a deconvolution's weight makes output j of the group that c is in.
         each = self.channels // self._group
@@ -330,13 +322,13 @@ class Host:
             BnfoldError: the input has another number of channels.
         """
         size = int(np.prod(shape))
-        if self.kind == "InnerProduct":
+        if self.layout is Layout.INNER_PRODUCT:
             inputs = size // self.channels
             if inputs % channels:
                 raise self._belongs(f"its weight takes {inputs} inputs", f"{channels} channels")
             columns = np.arange(channels), inputs // channels
             return Pattern(columns[0], columns[1] * (self.channels if self._transposed else 1))
-        if self.kind == "Deconvolution":
+        if self.layout is Layout.DECONVOLUTION:
             table, period = np.arange(shape[0]), size // shape[0]
         else:
             # Row (o, c) of a grouped weight reads input c of the group that o is in. A fork's
@@ -349,10 +341,6 @@ class Host:
         if channels not in (1, expected):
             raise self._belongs(f"its weight takes {expected} channels", f"{channels}")
         return Pattern(table, period)
-
-
-def _param(kind: str) -> str:
-    return "inner_product_param" if kind == "InnerProduct" else "convolution_param"
 
 
 def conv_windows(layer: Layer) -> Windows:

@@ -14,10 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bnfold.caffemodel import schema, v1_type
-from bnfold.fold.dialects import AFFINE_TYPES
-from bnfold.fold.hosts import HOST_TYPES
-from bnfold.graph import Net
-from bnfold.graph.shape_rules import BY_TOP, RULES
+from bnfold.graph import LAYER_TYPES, Net
 from bnfold.prototxt import Message
 from bnfold.spelling import distance
 
@@ -47,7 +44,7 @@ def slips(net: Net, treat_as: frozenset[str]) -> list[str]:
 
 def _slips(net: Net, treat_as: frozenset[str]) -> Iterator[tuple[int, str, str, str]]:
     old = map(v1_type, schema.enum("V1LayerParameter.LayerType").values())
-    types = sorted({*old, *RULES, *BY_TOP, *HOST_TYPES, *AFFINE_TYPES})
+    types = sorted({*old, *LAYER_TYPES})
     cases, known = {kind.lower(): kind for kind in types}, {*types, *treat_as}
     for layer in (*net.layers, *net.outside):
         meant = cases.get(layer.type.lower())

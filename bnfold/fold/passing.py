@@ -27,10 +27,8 @@ from itertools import accumulate
 from bnfold.fold.affine import Affine
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer, Value
+from bnfold.graph import Layer, Passes, Value
 from bnfold.graph.axes import Shape, axis_index, item_count
-from bnfold.graph.shape_rules import RULES
-from bnfold.graph.trust import TYPES
 
 _MAX, _AVE = 0, 1
 _PROD, _SUM = 0, 1
@@ -44,9 +42,9 @@ def before(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, 
     distrust = _distrust(context, layer)
     if distrust:
         return distrust
-    if layer.type == "Concat" and len(layer.bottoms) > 1:
+    if layer.kind.passes is Passes.JOINED and len(layer.bottoms) > 1:
         return _over_concat(context, layer, affine)
-    if layer.type == "Eltwise":
+    if layer.kind.passes is Passes.COMBINED:
         return _over_eltwise(layer, affine)
     refusal = _commutes(context, layer, affine)
     return refusal or [(layer.bottoms[0], affine)]
@@ -57,7 +55,7 @@ def behind(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, 
     distrust = _distrust(context, layer)
     if distrust:
         return distrust
-    if layer.type in ("Flatten", "Reshape"):
+    if layer.kind.passes is Passes.RESHAPED:
         return _over_flatten(context, layer, affine)
     refusal = _commutes(context, layer, affine)
     return refusal or [(top, affine) for top in layer.tops]
@@ -67,14 +65,14 @@ def _commutes(context: Context, layer: Layer, affine: Affine) -> Reason | None:
     """Why a layer of one bottom does not commute with an affine, if so."""
     if len(layer.bottoms) != 1 or not layer.tops:
         return _opaque(layer)
-    match layer.type:
-        case "Split" | "Concat" | "Dropout":
+    match layer.kind.passes:
+        case Passes.EVERYTHING | Passes.JOINED:
             return None
-        case "Flatten" | "Reshape":
+        case Passes.RESHAPED:
             return _keeps_channels(context, layer, affine)
-        case "Pooling":
+        case Passes.POOLED:
             return _pooling(layer, affine)
-        case "ReLU" | "PReLU":
+        case Passes.POSITIVE_SCALE:
             if affine.is_shiftless and affine.is_positive:
                 return None
             return _values(layer, affine, "a positive scale and no shift")
@@ -86,7 +84,7 @@ def _distrust(context: Context, layer: Layer) -> Reason | None:
     if why is None:
         return None
     hint = ""
-    if layer.type not in TYPES and layer.text.get("convolution_param") is not None:
+    if not layer.kind.is_known and layer.text.get("convolution_param") is not None:
         hint = f"if it is a convolution, say so: --treat-as {layer.type}=Convolution"
     return Reason(Code.NO_HOST, why, hint)
 
@@ -125,7 +123,8 @@ def _follows_batch(layer: Layer, source: Shape, target: Shape) -> bool:
     batch, *rest = source
     if batch is None:
         return layer.type == "Flatten"
-    doubled = RULES[layer.type](layer, [(2 * batch, *rest)])
+    assert layer.kind.shape is not None
+    (doubled,) = layer.kind.shape(layer, [(2 * batch, *rest)])
     return target[0] == batch and doubled == (2 * batch, *target[1:])
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from bnfold.fold.dialects import Reader
-from bnfold.fold.hosts import HOST_TYPES, Host
+from bnfold.fold.hosts import Host
 from bnfold.fold.plan import Plan, Reason
 from bnfold.fold.runs import Run
 from bnfold.graph import Layer, Net, Phase, Value, untrusted
@@ -51,7 +51,6 @@ class Context:
         choice: which chains the user lets rewrites touch.
         keep_dtype: whether changed blobs keep the type they are stored in.
         collapse: whether an affine that stays may be written anew, as a Scale.
-        treat_as: layer types that the user says are a known one.
         misfits: the layers whose record is not what their parameters call for, each with why.
         most_channels: the most that a value can have, going by the size of the weights file.
         runs: the run that each affine layer belongs to, while it stands.
@@ -65,7 +64,6 @@ class Context:
     choice: Choice
     keep_dtype: bool
     collapse: bool
-    treat_as: Mapping[str, str]
     misfits: Mapping[Layer, Reason]
     most_channels: int
     runs: dict[Layer, Run] = field(default_factory=dict)
@@ -78,17 +76,17 @@ class Context:
 
     def host(self, layer: Layer) -> Host | None:
         """The layer as one that can take an affine in, or None."""
-        type_name = self.treat_as.get(layer.type, layer.type)
-        if type_name not in HOST_TYPES:
+        layout = layer.kind.layout
+        if layout is None:
             return None
         shape = self.shapes.get(layer.bottoms[0]) if layer.bottoms else None
         rank = None if shape is None else len(shape)
-        return Host.of(layer, type_name, rank, self.keep_dtype, self.untrusted(layer))
+        return Host.of(layer, layout, rank, self.keep_dtype, self.untrusted(layer))
 
     def untrusted(self, layer: Layer) -> str | None:
         """Why no rewrite may look through a layer or change it, if so: see graph/trust.py."""
         if layer not in self._untrusted:
-            self._untrusted[layer] = untrusted(layer, self.phase, self.treat_as)
+            self._untrusted[layer] = untrusted(layer, self.phase)
         return self._untrusted[layer]
 
     def channels_of(self, value: Value) -> int | None:

@@ -3,6 +3,8 @@
 from bnfold.graph.axes import Shape
 from bnfold.graph.build import build
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
+from bnfold.graph.layer_type import AffineForm, ChannelRole, Ending, LayerType, Layout, Passes
+from bnfold.graph.layer_types import LAYER_TYPES, record_of
 from bnfold.graph.memory import Memory
 from bnfold.graph.net import Layer, Net, ParamValue, Value
 from bnfold.graph.phase import Phase, own_phase
@@ -10,12 +12,19 @@ from bnfold.graph.shapes import infer_shapes
 from bnfold.graph.trust import untrusted
 
 __all__ = [
+    "LAYER_TYPES",
+    "AffineForm",
+    "ChannelRole",
     "Cost",
+    "Ending",
     "Layer",
+    "LayerType",
+    "Layout",
     "Memory",
     "Net",
     "NetworkCost",
     "ParamValue",
+    "Passes",
     "Phase",
     "Shape",
     "Value",
@@ -24,5 +33,6 @@ __all__ = [
     "layer_cost",
     "network_cost",
     "own_phase",
+    "record_of",
     "untrusted",
 ]

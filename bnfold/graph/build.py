@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bnfold.caffemodel import Weights, schema, v1_type
+from bnfold.graph.layer_types import record_of
 from bnfold.graph.memory import Memory
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.phase import Phase, State
 from bnfold.prototxt import Document, Field, Message
 
 
-def build(document: Document, phase: Phase = Phase.TEST, weights: Weights | None = None) -> Net:
+def build(
+    document: Document,
+    phase: Phase = Phase.TEST,
+    weights: Weights | None = None,
+    treat_as: Mapping[str, str] | None = None,
+) -> Net:
     """Read the network that a prototxt describes, as it runs in a phase.
 
     Args:
         document: the prototxt.
         phase: the phase to run it in; layers outside of it are kept apart.
         weights: the weights file; records are matched to layers by name, as Caffe does.
+        treat_as: for layer types that Caffe has under another name, that name.
 
     Raises:
         PrototxtError: a layer or rule is malformed, two layers of the phase have one name,
             a bottom is produced by nobody (or only later), or a top by two layers.
     """
-    return _Builder(document, State.of(document.root, phase), weights).net()
+    return _Builder(document, State.of(document.root, phase), weights, treat_as or {}).net()
 
 
 class _Builder:
-    def __init__(self, document: Document, state: State, weights: Weights | None) -> None:
+    def __init__(
+        self,
+        document: Document,
+        state: State,
+        weights: Weights | None,
+        treat_as: Mapping[str, str],
+    ) -> None:
         self.document = document
         self.state = state
         self.weights = weights
+        self.treat_as = treat_as
         self.live: dict[str, Value] = {}
         self.layers: list[Layer] = []
         self.outside: list[Layer] = []
@@ -90,7 +106,8 @@ class _Builder:
         kind = text.get("type")
         if kind is None:
             raise self.document.error(field, 'the layer has no type; add `type: "..."`')
-        return Layer(index, field, _v1_type(kind) if field.name == "layers" else kind.string())
+        name = _v1_type(kind) if field.name == "layers" else kind.string()
+        return Layer(index, field, name, record_of(self.treat_as.get(name, name)))
 
     def _runs(self, layer: Layer) -> bool:
         if layer.text.all("include") and layer.text.all("exclude"):

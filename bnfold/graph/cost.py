@@ -18,9 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bnfold.graph.axes import Shape
-from bnfold.graph.cost_rules import RULES, is_free
 from bnfold.graph.net import Layer, Net, Value
-from bnfold.graph.shapes import kind_of
 from bnfold.prototxt import PrototxtError
 
 _FLOAT = 4
@@ -54,27 +52,25 @@ class NetworkCost(Cost):
 def layer_cost(
     layer: Layer,
     shapes: Mapping[Value, Shape | None],
-    treat_as: Mapping[str, str] | None = None,
 ) -> Cost | None:
     """Return what one forward pass of a layer costs, as it is after the rewrites so far.
 
     Args:
         layer: the layer.
         shapes: what `infer_shapes` found for its bottoms and tops.
-        treat_as: for layer types that Caffe has under another name, that name.
 
     Returns:
         None where a length is unknown, the layer's type is, or Caffe would refuse its parameters.
     """
-    kind = kind_of(layer, treat_as)
+    kind = layer.kind
     try:
-        if is_free(kind, layer):
+        if kind.hands_on(layer) or (kind.is_free is not None and kind.is_free(layer)):
             return Cost(0, 0)
         bottoms = [_known(shapes.get(value)) for value in layer.bottoms]
         tops = [_known(shapes.get(value)) for value in layer.tops]
-        if kind not in RULES or None in bottoms or None in tops or not bottoms or not tops:
+        if kind.cost is None or None in bottoms or None in tops or not bottoms or not tops:
             return None
-        work = RULES[kind](layer, [b or () for b in bottoms], [t or () for t in tops])
+        work = kind.cost(layer, [b or () for b in bottoms], [t or () for t in tops])
     except PrototxtError:
         return None
     if work is None:
@@ -85,7 +81,6 @@ def layer_cost(
 def network_cost(
     net: Net,
     shapes: Mapping[Value, Shape | None],
-    treat_as: Mapping[str, str] | None = None,
 ) -> NetworkCost:
     """Return what one forward pass costs, over the layers whose cost is known.
 
@@ -95,12 +90,11 @@ def network_cost(
     Args:
         net: the network, as it is after the rewrites so far.
         shapes: what `infer_shapes` found for it.
-        treat_as: for layer types that Caffe has under another name, that name.
     """
     operations = moved = 0
     unknown = []
     for layer in net.layers:
-        cost = layer_cost(layer, shapes, treat_as)
+        cost = layer_cost(layer, shapes)
         if cost is None:
             unknown.append(layer)
         else:

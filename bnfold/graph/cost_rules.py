@@ -7,77 +7,31 @@ src/caffe/layers/*_layer.cpp (`Forward_cpu`), the file named after the type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from bnfold.graph.axes import axis_index
-from bnfold.graph.memory import hands_on
+from bnfold.graph.layer_type import CostRule, Sizes, Work
 from bnfold.graph.net import Layer
-from bnfold.graph.source_rules import SOURCES
 from bnfold.graph.windows import (
-    DEPTHWISE_TYPES,
     convolution_windows,
     pooling_windows,
     spatial_axes,
 )
 from bnfold.graph.words import Words
 
-Sizes = Sequence[tuple[int, ...]]
-
-PER_VALUE: dict[str, int] = {
-    **dict.fromkeys(("AbsVal", "BNLL", "Exp", "LeakyReLU", "Log", "ReLU", "TanH", "Threshold"), 1),
-    **dict.fromkeys(("Clip", "ELU", "RReLU", "ReLU6", "SELU", "Softplus"), 2),
-    **dict.fromkeys(("HSigmoid", "HardSigmoid", "Sigmoid"), 4),
-    **dict.fromkeys(("HSwish", "HardSwish", "SiLU", "Swish"), 5),
-    **dict.fromkeys(("LogSoftmax", "MVN", "Mish", "Softmax"), 5),
-    "LRN": 7,
-}
-"""Operations for each value of layers without matrices: what their formulas come to, roughly."""
-
-MOVES = frozenset(
-    {"Concat", "Dropout", "Permute", "ShuffleChannel", "Slice", "Tile", "Unpooling", "Upsample"}
-)
-"""Layers that only move values: a Dropout in TEST phase, for example."""
-
 STATISTICS = 3
 """Operations for each value to take mean and variance of the batch: add; square and add."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a layer does in one forward pass.
-
-    Attributes:
-        operations: floating-point operations.
-        values: how many values it reads and writes.
-        parameters: how many parameters it reads.
-    """
-
-    operations: int
-    values: int
-    parameters: int = 0
-
-
-Rule = Callable[[Layer, Sizes, Sizes], Work | None]
-
-
-def is_free(kind: str, layer: Layer) -> bool:
-    """Whether a layer does nothing: its tops are given, or share the memory of its bottom.
-
-    Raises:
-        PrototxtError: a parameter has a bad value.
-    """
-    if kind in SOURCES or kind == "Silence" or hands_on(kind, layer):
-        return True
-    return _is_in_place(layer) and (
-        kind == "Dropout" or (kind == "Power" and not _power_operations(layer))
-    )
-
-
-def _is_in_place(layer: Layer) -> bool:
+def is_in_place(layer: Layer) -> bool:
+    """Whether a layer of one bottom writes its top over it, and so does nothing if it moves it."""
     names = [value.name for value in (*layer.bottoms, *layer.tops)]
     return len(names) == 2 and len(set(names)) == 1
+
+
+def is_power_of_nothing(layer: Layer) -> bool:
+    """Whether a Power in place changes nothing."""
+    return is_in_place(layer) and not _power_operations(layer)
 
 
 def _has_bias(layer: Layer, message: str) -> bool:
@@ -90,18 +44,18 @@ def _moved(bottoms: Sizes, tops: Sizes) -> int:
     return sum(map(prod, bottoms)) + sum(map(prod, tops))
 
 
-def _convolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def convolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each output: 2 (channels / group) kernel, and 1 for the bias. Padding counts as values."""
     return _windowed(layer, bottoms, tops, layer.current("convolution_param").group, tops)
 
 
-def _depthwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def depthwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """A convolution with a group for each channel, unless `group` has another number of them."""
     group = layer.current("convolution_param").group
     return _windowed(layer, bottoms, tops, group if group > 1 else _channels(bottoms), tops)
 
 
-def _deconvolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def deconvolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each input: 2 (num_output / group) kernel; each output: 1 for the bias."""
     return _windowed(layer, bottoms, tops, layer.current("convolution_param").group, bottoms)
 
@@ -127,7 +81,7 @@ def _windowed(layer: Layer, bottoms: Sizes, tops: Sizes, group: int, visited: Si
     )
 
 
-def _inner_product(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def inner_product(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each output: 2 for each input of its row, and 1 for the bias."""
     axis = axis_index(layer.param("inner_product_param").axis, len(bottoms[0]))
     if axis is None:
@@ -139,7 +93,7 @@ def _inner_product(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     )
 
 
-def _batch_norm(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def batch_norm(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: subtract and divide; in forks with a scale and bias, 1 more for each of them.
 
     With `use_global_stats: false`, mean and variance too (`STATISTICS`). The dialect is told by
@@ -155,7 +109,7 @@ def _batch_norm(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     return Work(each * prod(bottoms[0]), _moved(bottoms, tops), parameters)
 
 
-def _bn(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def bn(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """PSPNet's: subtract, multiply twice, add. With two blobs and `bn_mode: INFERENCE`: two.
 
     Two blobs without it take the statistics of the batch as well. Sources: bn_layer.cpp of
@@ -170,7 +124,7 @@ def _bn(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     return Work(each * prod(bottoms[0]), _moved(bottoms, tops), (2 if blobs == 2 else 4) * channels)
 
 
-def _scale(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def scale(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each value: multiply, and add if there is a bias."""
     size = _affine_size(layer, "scale_param", bottoms)
     if size is None:
@@ -180,7 +134,7 @@ def _scale(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     return Work((1 + bias) * prod(bottoms[0]), _moved(bottoms, tops), parameters)
 
 
-def _bias(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def bias(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each value: add."""
     size = _affine_size(layer, "bias_param", bottoms)
     if size is None:
@@ -200,7 +154,7 @@ def _affine_size(layer: Layer, message: str, bottoms: Sizes) -> int | None:
     return prod(shape[axis:] if axes == -1 else shape[axis : axis + axes])
 
 
-def _power(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def power(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: 1 for each of scale, shift and power that does something."""
     return Work(_power_operations(layer) * prod(bottoms[0]), _moved(bottoms, tops))
 
@@ -210,7 +164,7 @@ def _power_operations(layer: Layer) -> int:
     return sum((param.scale != 1, param.shift != 0, param.power != 1))
 
 
-def _pooling(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
+def pooling(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each output: 1 for each value of a whole window; an average divides once more."""
     windows = pooling_windows(layer, bottoms[0][2:]) if len(bottoms[0]) == 4 else None
     if windows is None:
@@ -220,43 +174,44 @@ def _pooling(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     return Work(count, _moved(bottoms, tops))
 
 
-def _eltwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def eltwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: 1 for each bottom after the first, and 1 for each `coeff` that is not 1."""
     factors = sum(value != 1 for value in layer.current("eltwise_param").coeff)
     return Work((len(bottoms) - 1 + factors) * prod(tops[0]), _moved(bottoms, tops))
 
 
-def _axpy(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def axpy(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: multiply and add."""
     return Work(2 * prod(tops[0]), _moved(bottoms, tops))
 
 
-def _reduce(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def reduce(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value that is read: 1."""
     return Work(prod(bottoms[0]), _moved(bottoms, tops))
 
 
-def _interpolation(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def interpolation(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each output: four values weighted and added."""
     return Work(7 * prod(tops[0]), _moved(bottoms, tops))
 
 
-def _crop(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def crop(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Only what is kept is read."""
     return Work(0, 2 * prod(tops[0]))
 
 
-def _per_value(operations: int) -> Rule:
+def per_value(operations: int) -> CostRule:
+    """So many operations for each value."""
     return lambda layer, bottoms, tops: Work(operations * prod(bottoms[0]), _moved(bottoms, tops))
 
 
-def _prelu(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def prelu(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: compare and multiply."""
     slopes = _channels(bottoms, shared=layer.param("prelu_param").channel_shared)
     return Work(2 * prod(bottoms[0]), _moved(bottoms, tops), slopes)
 
 
-def _normalize(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def normalize(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: square, add, divide, multiply (SSD)."""
     scales = _channels(
         bottoms, shared=Words.of(layer, "norm_param").boolean("channel_shared", True)
@@ -268,7 +223,8 @@ def _channels(bottoms: Sizes, shared: bool = False) -> int:
     return 1 if shared or len(bottoms[0]) < 2 else bottoms[0][1]
 
 
-def _move(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+def move(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
+    """Nothing but reading and writing."""
     return Work(0, _moved(bottoms, tops))
 
 
@@ -276,27 +232,3 @@ def _blob_count(layer: Layer) -> int:
     if layer.blobs is not None:
         return len(layer.blobs)
     return 0 if layer.record is None else len(layer.record.blobs)
-
-
-RULES: dict[str, Rule] = {
-    **{kind: _per_value(operations) for kind, operations in PER_VALUE.items()},
-    **dict.fromkeys(MOVES, _move),
-    **dict.fromkeys(DEPTHWISE_TYPES, _depthwise),
-    "ArgMax": _reduce,
-    "Axpy": _axpy,
-    "BN": _bn,
-    "BatchNorm": _batch_norm,
-    "Bias": _bias,
-    "Convolution": _convolution,
-    "Crop": _crop,
-    "Deconvolution": _deconvolution,
-    "Eltwise": _eltwise,
-    "InnerProduct": _inner_product,
-    "Interp": _interpolation,
-    "Normalize": _normalize,
-    "PReLU": _prelu,
-    "Pooling": _pooling,
-    "Power": _power,
-    "Reduction": _reduce,
-    "Scale": _scale,
-}

@@ -21,13 +21,10 @@ after which nobody else reads a value that is worked on in place by its own name
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bnfold.graph.net import Layer, Value
-from bnfold.graph.shape_rules import BY_TOP, RULES
-from bnfold.graph.source_rules import SOURCES
-from bnfold.graph.words import Words
 from bnfold.prototxt import PrototxtError
 
 _END = float("inf")
@@ -37,35 +34,6 @@ made (runtimes/pycaffe_child.py does), and must find the same as before, too.
 
 _WHILE = 0.5
 """What a layer does not write over it reads until it has run, and it writes while it runs."""
-
-_KEEPING_TYPES = frozenset({"DummyData", "MemoryData", "Parameter"})
-"""Layers that give out the same memory for the next input, without writing it anew."""
-
-
-def hands_on(kind: str, layer: Layer) -> bool:
-    """Whether the tops of a layer, which is of type `kind`, are its bottom's own memory.
-
-    Raises:
-        PrototxtError: a parameter has a bad value.
-    """
-    rule = _HANDS_ON.get(kind)
-    return rule is not None and len(layer.bottoms) == 1 and rule(layer)
-
-
-def _keeps_order(layer: Layer) -> bool:
-    """Axes that are not named come last, in their order."""
-    order = Words.of(layer, "permute_param").integers("order")
-    return order == list(range(len(order)))
-
-
-_HANDS_ON: dict[str, Callable[[Layer], bool]] = {
-    "Concat": lambda layer: True,
-    "Flatten": lambda layer: True,
-    "Permute": _keeps_order,
-    "Reshape": lambda layer: True,
-    "Slice": lambda layer: len(layer.tops) == 1,
-    "Split": lambda layer: True,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +250,7 @@ class _Walk:
             self._write(value, -1, None)
         for layer in layers:
             self._run(layer)
-        given = [top for layer in layers if _kind(layer) in _KEEPING_TYPES for top in layer.tops]
+        given = [top for layer in layers if layer.kind.keeps_memory for top in layer.tops]
         for value in [*given, *(value for value in self._named if value.is_output)]:
             self._read(value, _END, None)
 
@@ -328,13 +296,9 @@ class _Walk:
                 self.mistaken.setdefault(one, Mistaken(reader, value, found))
 
 
-def _kind(layer: Layer) -> str:
-    return layer.new_type or layer.type
-
-
 def _is_handed_on(layer: Layer) -> bool:
     try:
-        return hands_on(_kind(layer), layer)
+        return layer.kind.hands_on(layer)
     except PrototxtError:
         return False
 
@@ -359,7 +323,5 @@ def _handed_on(layer: Layer) -> Value | None:
 
     What a layer that nobody knows makes of one bottom may be just that.
     """
-    kind = _kind(layer)
-    unknown = not (kind in RULES or kind in BY_TOP or kind in SOURCES)
-    may_be = unknown and len(layer.bottoms) == len(layer.tops) == 1
+    may_be = layer.kind.shape is None and len(layer.bottoms) == len(layer.tops) == 1
     return layer.bottoms[0] if may_be or _is_handed_on(layer) else None

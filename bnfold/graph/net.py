@@ -15,6 +15,7 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
+from bnfold.graph.layer_type import LayerType
 from bnfold.graph.params import read_message
 from bnfold.prototxt import Document, Field, Message
 
@@ -66,6 +67,8 @@ class Layer:
         index: position among all layers of the file.
         field: the `layer { ... }` field of the prototxt.
         type: Caffe's current name of the type ("Convolution"), also for V1 files.
+        kind: what is known of its type, as it is after the rewrites so far, or of the type that the
+            user says it is to be taken for.
         bottoms, tops: values, as they are after the rewrites so far.
         blob_names: the names of its `param`s, in the order of its blobs, "" for one without;
             layers that carry the same name have that blob in common.
@@ -89,6 +92,7 @@ class Layer:
         "fork_fields",
         "index",
         "is_v1",
+        "kind",
         "name",
         "new_type",
         "record",
@@ -99,10 +103,11 @@ class Layer:
         "type",
     )
 
-    def __init__(self, index: int, field: Field, kind: str) -> None:
+    def __init__(self, index: int, field: Field, type_name: str, kind: LayerType) -> None:
         self.index = index
         self.field = field
-        self.type = sys.intern(kind)
+        self.type = sys.intern(type_name)
+        self.kind = kind
         self.text: Message = field.message()
         self.name = _string(self.text, "name")
         self.is_v1 = field.name == "layers"
@@ -160,6 +165,11 @@ class Layer:
             elif value is not None:
                 setattr(message, field, enum.values_by_name[value].number if enum else value)
         return message
+
+    def become(self, kind: LayerType) -> None:
+        """Change the type; the parameters of the old one are the caller's to take out."""
+        self.new_type = kind.name
+        self.kind = kind
 
     def __str__(self) -> str:
         return f"{self.type} layer '{self.name}'"

@@ -1,8 +1,8 @@
 """What each layer type does to the shape of what it reads.
 
 A rule gets a layer and the shapes of its bottoms, at least one, and returns the shape that all
-its tops have, None if even the number of axes is unknown. `BY_TOP` holds rules for layers whose
-tops differ, which return a list.
+its tops have, None if even the number of axes is unknown. Rules for layers whose tops differ return
+a list. layer_types/ says which rule is whose.
 
 Rules raise PrototxtError for a parameter with a bad value. Where Caffe would refuse a network,
 they return what is known or None. Sources: BVLC caffe, src/caffe/layers/*_layer.cpp, the file
@@ -11,12 +11,13 @@ named after the type; weiliu89/caffe (SSD) for Permute and Normalize; others are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TypeAlias
 
 from bnfold.graph.axes import Shape, agreed, axis_index, item_count
+from bnfold.graph.layer_type import ShapeRule, Shapes
 from bnfold.graph.net import Layer
 from bnfold.graph.windows import (
-    DEPTHWISE_TYPES,
     Windows,
     convolution_windows,
     pooling_windows,
@@ -25,53 +26,40 @@ from bnfold.graph.windows import (
 )
 from bnfold.graph.words import Words
 
-Shapes = Sequence[Shape | None]
-
-SAME_TYPES = frozenset(
-    {
-        *("AbsVal", "BNLL", "Clip", "ELU", "Exp", "Log", "Mish", "Power", "Sigmoid", "SiLU"),
-        *("Softplus", "Swish", "TanH", "Threshold", "HardSigmoid", "HardSwish", "HSigmoid"),
-        *("HSwish", "ReLU", "ReLU6", "PReLU", "RReLU", "LeakyReLU", "SELU"),
-        *("Dropout", "LRN", "LCN", "MVN", "Normalize", "Softmax", "LogSoftmax", "ShuffleChannel"),
-        *("BatchNorm", "BN", "Bias", "Scale", "SyncBN", "Split", "BatchNormKyle"),
-    }
-)
-"""Layers whose tops are shaped like their first bottom; LCN and others are of forks."""
-
-RESAMPLING_TYPES = frozenset({"Interp", "Resize", "Upsample", "Unpooling", "NNInterp"})
-"""Layers of forks that change lengths from axis 2 on and keep the first two."""
-
-LOSS_TYPES = frozenset(
-    {
-        *("ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss", "SmoothL1Loss"),
-        *("MultinomialLogisticLoss", "SigmoidCrossEntropyLoss", "SoftmaxWithLoss", "MultiBoxLoss"),
-    }
-)
+AlikeRule: TypeAlias = Callable[[Layer, Shapes], Shape | None]
 
 
-def _same(layer: Layer, bottoms: Shapes) -> Shape | None:
+def alike(rule: AlikeRule) -> ShapeRule:
+    """A rule for each top from one for the shape that all of them have."""
+    return lambda layer, bottoms: [rule(layer, bottoms)] * len(layer.tops)
+
+
+def same(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The shape of the first bottom."""
     return bottoms[0]
 
 
-def _eltwise(layer: Layer, bottoms: Shapes) -> Shape | None:
+def eltwise(layer: Layer, bottoms: Shapes) -> Shape | None:
     """Caffe asks that all bottoms have one shape, so each adds what is known of it."""
     return agreed(bottoms)
 
 
-def _axpy(layer: Layer, bottoms: Shapes) -> Shape | None:
+def axpy(layer: Layer, bottoms: Shapes) -> Shape | None:
     """Scale of each channel, x and y. Source: hujie-frank/SENet, axpy_layer.cpp."""
     return agreed(bottoms[1:])
 
 
-def _convolution(layer: Layer, bottoms: Shapes) -> Shape | None:
+def convolution(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The axes before `axis`, num_output, and how often the window fits."""
     return _windowed(layer, bottoms, Windows.convolved)
 
 
-def _deconvolution(layer: Layer, bottoms: Shapes) -> Shape | None:
+def deconvolution(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The axes before `axis`, num_output, and how far the windows reach."""
     return _windowed(layer, bottoms, Windows.deconvolved)
 
 
-def _depthwise(layer: Layer, bottoms: Shapes) -> Shape | None:
+def depthwise(layer: Layer, bottoms: Shapes) -> Shape | None:
     """A convolution that keeps its channels, and may leave num_output out.
 
     Source: conv_dw_layer.cpp of farmingyard/ShuffleNet.
@@ -101,7 +89,7 @@ def _windowed(
     return (*bottom[:axis], param.num_output or None, *lengths)
 
 
-def _inner_product(layer: Layer, bottoms: Shapes) -> Shape | None:
+def inner_product(layer: Layer, bottoms: Shapes) -> Shape | None:
     """The axes before `axis`, then num_output."""
     param = layer.current("inner_product_param")
     bottom = bottoms[0]
@@ -113,7 +101,7 @@ def _inner_product(layer: Layer, bottoms: Shapes) -> Shape | None:
     return None if axis is None else (*bottom[:axis], param.num_output or None)
 
 
-def _pooling(layer: Layer, bottoms: Shapes) -> Shape | None:
+def pooling(layer: Layer, bottoms: Shapes) -> Shape | None:
     """Caffe pools four axes only; what a fork does with others is unknown but for the first two.
 
     A second top, the mask, has the shape of the first.
@@ -129,7 +117,8 @@ def _pooling(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*bottom[:2], *windows.pooled(bottom[2:], rounds_up(layer)))
 
 
-def _concat(layer: Layer, bottoms: Shapes) -> Shape | None:
+def concat(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The lengths along the axis, added up."""
     param = layer.param("concat_param")
     known = [bottom for bottom in bottoms if bottom is not None]
     if len({len(bottom) for bottom in known}) != 1:
@@ -145,7 +134,8 @@ def _concat(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*rest[:axis], None if None in lengths else total, *rest[axis + 1 :])
 
 
-def _flatten(layer: Layer, bottoms: Shapes) -> Shape | None:
+def flatten(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The axes from `axis` to `end_axis` as one."""
     param = layer.param("flatten_param")
     bottom = bottoms[0]
     if bottom is None:
@@ -158,7 +148,7 @@ def _flatten(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*bottom[:first], merged, *bottom[last + 1 :])
 
 
-def _reshape(layer: Layer, bottoms: Shapes) -> Shape | None:
+def reshape(layer: Layer, bottoms: Shapes) -> Shape | None:
     """`axis` and `num_axes` choose what is replaced; 0 copies a length, -1 takes the rest."""
     param = layer.param("reshape_param")
     bottom, dims = bottoms[0], tuple(param.shape.dim)
@@ -183,7 +173,7 @@ def _reshape(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*bottom[:first], *new, *bottom[last:])
 
 
-def _permute(layer: Layer, bottoms: Shapes) -> Shape | None:
+def permute(layer: Layer, bottoms: Shapes) -> Shape | None:
     """`order` says which axis comes first, and so on; the axes it leaves out follow."""
     bottom, order = bottoms[0], Words.of(layer, "permute_param").integers("order")
     if bottom is None or len(set(order)) != len(order):
@@ -193,7 +183,8 @@ def _permute(layer: Layer, bottoms: Shapes) -> Shape | None:
     return tuple(bottom[i] for i in (*order, *(i for i in range(len(bottom)) if i not in order)))
 
 
-def _reduction(layer: Layer, bottoms: Shapes) -> Shape | None:
+def reduction(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The axes before `axis`."""
     axis = layer.param("reduction_param").axis
     if bottoms[0] is None:
         return (None,) * axis if axis >= 0 else None
@@ -201,7 +192,8 @@ def _reduction(layer: Layer, bottoms: Shapes) -> Shape | None:
     return None if first is None else bottoms[0][:first]
 
 
-def _tile(layer: Layer, bottoms: Shapes) -> Shape | None:
+def tile(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The length of an axis times `tiles`."""
     param, bottom = layer.param("tile_param"), bottoms[0]
     axis = None if bottom is None else axis_index(param.axis, len(bottom))
     if bottom is None or axis is None:
@@ -211,7 +203,7 @@ def _tile(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*bottom[:axis], tiled, *bottom[axis + 1 :])
 
 
-def _crop(layer: Layer, bottoms: Shapes) -> Shape | None:
+def crop(layer: Layer, bottoms: Shapes) -> Shape | None:
     """The lengths of the second bottom from `axis` on."""
     axis = layer.param("crop_param").axis
     like = bottoms[1] if len(bottoms) == 2 else None
@@ -226,7 +218,8 @@ def _crop(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*bottom[:first], *like[first:])
 
 
-def _argmax(layer: Layer, bottoms: Shapes) -> Shape | None:
+def argmax(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """`top_k` places along the axis; without one, for each item of the batch."""
     param, bottom = layer.param("argmax_param"), bottoms[0]
     if bottom is None:
         return None
@@ -237,12 +230,13 @@ def _argmax(layer: Layer, bottoms: Shapes) -> Shape | None:
     return (*bottom[:1], both, param.top_k, *(1,) * (len(bottom) - 3))
 
 
-def _embed(layer: Layer, bottoms: Shapes) -> Shape | None:
+def embed(layer: Layer, bottoms: Shapes) -> Shape | None:
+    """The bottom's axes and num_output."""
     outputs = layer.param("embed_param").num_output
     return None if bottoms[0] is None else (*bottoms[0], outputs or None)
 
 
-def _resampled(layer: Layer, bottoms: Shapes) -> Shape | None:
+def resampled(layer: Layer, bottoms: Shapes) -> Shape | None:
     """Lengths are known where the parameters are words that all forks read alike.
 
     They are Interp's and Resize's height with width, Upsample's upsample_h with upsample_w or
@@ -267,7 +261,7 @@ def _resampled(layer: Layer, bottoms: Shapes) -> Shape | None:
     return _keep_channels(bottom)
 
 
-def _roi_pooling(layer: Layer, bottoms: Shapes) -> Shape | None:
+def roi_pooling(layer: Layer, bottoms: Shapes) -> Shape | None:
     """Source: rbgirshick/caffe-fast-rcnn, roi_pooling_layer.cpp."""
     words = Words.of(layer, "roi_pooling_param")
     regions = bottoms[1] if len(bottoms) == 2 else None
@@ -280,7 +274,8 @@ def _keep_channels(bottom: Shape) -> Shape:
     return (*bottom[:2], *(None,) * len(bottom[2:]))
 
 
-def _slice(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+def slices(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+    """The parts of an axis between `slice_point`s, or equal parts."""
     param, bottom, parts = layer.param("slice_param"), bottoms[0], len(layer.tops)
     chosen = param.slice_dim if param.HasField("slice_dim") else param.axis
     axis = None if bottom is None else axis_index(chosen, len(bottom))
@@ -297,41 +292,13 @@ def _slice(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
     return [(*bottom[:axis], n, *bottom[axis + 1 :]) for n in lengths]
 
 
-def _loss(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+def loss(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
     """The loss is one number without axes; SoftmaxWithLoss can give its softmax as well."""
     if layer.type == "SoftmaxWithLoss":
         return [(), bottoms[0]]
     return [()]
 
 
-def _accuracy(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+def accuracy(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+    """One number, and the accuracy of each class."""
     return [(), None]
-
-
-RULES: dict[str, Callable[[Layer, Shapes], Shape | None]] = {
-    **dict.fromkeys(SAME_TYPES, _same),
-    **dict.fromkeys(DEPTHWISE_TYPES, _depthwise),
-    **dict.fromkeys(RESAMPLING_TYPES, _resampled),
-    "ArgMax": _argmax,
-    "Axpy": _axpy,
-    "Concat": _concat,
-    "Convolution": _convolution,
-    "Crop": _crop,
-    "Deconvolution": _deconvolution,
-    "Eltwise": _eltwise,
-    "Embed": _embed,
-    "Flatten": _flatten,
-    "InnerProduct": _inner_product,
-    "Permute": _permute,
-    "Pooling": _pooling,
-    "ROIPooling": _roi_pooling,
-    "Reduction": _reduction,
-    "Reshape": _reshape,
-    "Tile": _tile,
-}
-
-BY_TOP: dict[str, Callable[[Layer, Shapes], list[Shape | None]]] = {
-    **dict.fromkeys(LOSS_TYPES, _loss),
-    "Accuracy": _accuracy,
-    "Slice": _slice,
-}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bnfold.graph.axes import Shape
+from bnfold.graph.layer_type import Shapes
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.params import read_message
-from bnfold.graph.shape_rules import BY_TOP, RULES, Shapes
-from bnfold.graph.source_rules import SOURCES
 from bnfold.graph.trust import FUSED, foreign_fields, window_fields
 from bnfold.prototxt import PrototxtError
 
 
-def infer_shapes(net: Net, treat_as: Mapping[str, str] | None = None) -> dict[Value, Shape | None]:
+def infer_shapes(net: Net) -> dict[Value, Shape | None]:
     """Infer the shape that each value has when Caffe loads the network as it is written.
 
     Stored weights are asked for one thing only: how many axes a convolution has where nothing
@@ -21,7 +18,6 @@ def infer_shapes(net: Net, treat_as: Mapping[str, str] | None = None) -> dict[Va
 
     Args:
         net: the network, as it is after the rewrites so far.
-        treat_as: for layer types that Caffe has under another name, that name.
 
     Returns:
         For every value that is an input or that a layer writes: the lengths of its axes, None
@@ -37,18 +33,12 @@ def infer_shapes(net: Net, treat_as: Mapping[str, str] | None = None) -> dict[Va
     shapes.update(zip(net.inputs, _declared(net), strict=True))
     for layer in net.layers:
         bottoms = [shapes.get(value) for value in layer.bottoms]
-        tops = _tops(kind_of(layer, treat_as), layer, bottoms)
+        tops = _tops(layer, bottoms)
         tops += [None] * (len(layer.tops) - len(tops))
         for top, shape in zip(layer.tops, map(_sane, tops), strict=False):
             # Most layers keep the shape of what they read: one object for each shape will do.
             shapes[top] = shape and known.setdefault(shape, shape)
     return shapes
-
-
-def kind_of(layer: Layer, treat_as: Mapping[str, str] | None = None) -> str:
-    """Return the type that decides what a layer does, as it is after the rewrites so far."""
-    kind = layer.new_type or layer.type
-    return (treat_as or {}).get(kind, kind)
 
 
 def _declared(net: Net) -> list[Shape | None]:
@@ -72,22 +62,20 @@ def _declared(net: Net) -> list[Shape | None]:
     return [None if shape is None else _sane(shape) for shape in found[: len(net.inputs)]]
 
 
-def _tops(kind: str, layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+def _tops(layer: Layer, bottoms: Shapes) -> list[Shape | None]:
+    kind = layer.kind
+    if kind.shape is None or kind.is_data == bool(bottoms):
+        return []
     try:
-        if kind in SOURCES and not bottoms:
-            return SOURCES[kind](layer)
-        if not FUSED.issuperset(foreign_fields(layer, kind)):
+        if not FUSED.issuperset(foreign_fields(layer)):
             return []
-        if kind in BY_TOP and bottoms:
-            return BY_TOP[kind](layer, bottoms)
-        if kind in RULES and bottoms:
-            shape = RULES[kind](layer, bottoms)
-            if shape is not None and window_fields(layer, kind):
-                shape = (*shape[:2], *(None,) * len(shape[2:]))
-            return [shape] * len(layer.tops)
+        found = kind.shape(layer, bottoms)
+        if window_fields(layer):
+            found = [shape and (*shape[:2], *(None,) * len(shape[2:])) for shape in found]
     except PrototxtError:
-        pass  # A fork may read a field in its own way: a `kernel_size` for each axis of a pooling.
-    return []
+        # A fork may read a field in its own way: a `kernel_size` for each axis of a pooling.
+        return []
+    return found
 
 
 def _sane(shape: Shape | None) -> Shape | None:

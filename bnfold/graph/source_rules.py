@@ -1,30 +1,34 @@
 """The shapes that layers without bottoms give: inputs, data and parameters.
 
-A rule gets a layer and returns the shapes of its tops, in order, as far as the prototxt tells.
+A rule gets a layer (and the shapes of its bottoms, of which it has none) and returns the shapes of
+its tops, in order, as far as the prototxt tells.
 Rules raise PrototxtError for a parameter with a bad value. Sources: BVLC caffe,
 src/caffe/layers/*_layer.cpp, the file named after the type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bnfold.graph.axes import Shape
+from bnfold.graph.layer_type import Shapes
 from bnfold.graph.net import Layer
 from bnfold.graph.words import Words
 
 
-def _input(layer: Layer) -> list[Shape | None]:
+def inputs(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
     """One shape for all tops or one for each (include/caffe/layers/input_layer.hpp)."""
     shapes = [tuple(shape.dim) for shape in layer.param("input_param").shape]
     return _dealt(shapes, len(layer.tops))
 
 
-def _parameter(layer: Layer) -> list[Shape | None]:
+def parameter(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
+    """The shape that is written."""
     return _dealt([tuple(layer.param("parameter_param").shape.dim)], len(layer.tops))
 
 
-def _dummy_data(layer: Layer) -> list[Shape | None]:
+def dummy_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
+    """One shape for all tops or one for each, written in one of two ways."""
     param, tops = layer.param("dummy_data_param"), len(layer.tops)
     if param.shape:
         return _dealt([tuple(shape.dim) for shape in param.shape], tops)
@@ -35,14 +39,15 @@ def _dummy_data(layer: Layer) -> list[Shape | None]:
     return [tuple(shape) for shape in zip(*columns, strict=True)]
 
 
-def _memory_data(layer: Layer) -> list[Shape | None]:
+def memory_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
+    """Images, and a label for each."""
     param = layer.param("memory_data_param")
     batch = param.batch_size or None
     lengths = (param.channels, param.height, param.width)
     return [(batch, *(length or None for length in lengths)), (batch,)]
 
 
-def _image_data(layer: Layer) -> list[Shape | None]:
+def image_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
     """Layers that read images: four axes; the label's shape is unknown.
 
     Several `mean_value`s are one for each channel. A crop is square; SSD's `resize_param` has a
@@ -79,12 +84,3 @@ def _dealt(shapes: Sequence[Shape | None], tops: int) -> list[Shape | None]:
     if len(shapes) == 1:
         return list(shapes) * tops
     return list(shapes) if len(shapes) == tops else [None] * tops
-
-
-SOURCES: dict[str, Callable[[Layer], list[Shape | None]]] = {
-    **dict.fromkeys(("AnnotatedData", "Data", "DenseImageData", "ImageData"), _image_data),
-    "DummyData": _dummy_data,
-    "Input": _input,
-    "MemoryData": _memory_data,
-    "Parameter": _parameter,
-}

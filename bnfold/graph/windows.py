@@ -13,18 +13,6 @@ from bnfold.graph.axes import Shape
 from bnfold.graph.net import Layer
 from bnfold.graph.words import Words
 
-DEPTHWISE_TYPES = frozenset(
-    {
-        "ConvolutionDepthwise",
-        "ConvolutionDepthWise",
-        "DepthwiseConvolution",
-        "DepthWiseConvolution",
-        "DepthwiseConv",
-        "DepthWiseConv",
-    }
-)
-"""What forks call a convolution with one group for each channel."""
-
 
 @dataclass(frozen=True)
 class Windows:

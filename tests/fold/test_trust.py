@@ -15,8 +15,10 @@ from folding import Merged, assert_same_function, merge_model
 from models import Model
 
 import bnfold
-from bnfold.graph.trust import TYPES
-from bnfold.graph.windows import DEPTHWISE_TYPES
+from bnfold.graph import LAYER_TYPES
+
+TYPES = {name: kind for name, kind in LAYER_TYPES.items() if kind.is_understood}
+DEPTHWISE_TYPES = {name for name, kind in TYPES.items() if kind.is_depthwise}
 
 C = 4
 RNG = np.random.default_rng(11)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models import Model
 
 from bnfold.caffemodel import ArrayBlob, open_weights
-from bnfold.graph import build
+from bnfold.graph import build, record_of
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
 from bnfold.graph.shapes import infer_shapes
 from bnfold.prototxt import parse
@@ -22,9 +22,9 @@ RELAXED = settings(
 
 
 def cost_of(text, weights=None, name="a", treat_as=None):
-    net = build(parse(text), weights=weights)
+    net = build(parse(text), weights=weights, treat_as=treat_as)
     layer = next(layer for layer in net.layers if layer.name == name)
-    return layer_cost(layer, infer_shapes(net, treat_as), treat_as)
+    return layer_cost(layer, infer_shapes(net))
 
 
 def one(body, shape=(2, 6, 5, 4), top="a"):
@@ -204,7 +204,7 @@ def test_what_rewrites_decided_counts():
     convolution.blobs = (ArrayBlob(np.ones((6, 6, 1, 1))), ArrayBlob(np.ones(6)))
     assert layer_cost(convolution, shapes) == Cost(plain.operations + VALUES, plain.bytes + 4 * 6)
 
-    norm.new_type = "Scale"
+    norm.become(record_of("Scale"))
     norm.blobs = (ArrayBlob(np.ones(6)), ArrayBlob(np.ones(6)))
     assert infer_shapes(net) == shapes
     assert layer_cost(norm, shapes) == Cost(2 * VALUES, 4 * (MOVED + 12))

@@ -419,8 +419,8 @@ def test_inputs_without_a_shape(text):
 
 def test_treat_as():
     text = chain('type: "MyConv" convolution_param { num_output: 4 kernel_size: 3 }', 'type: "My"')
-    net = build(parse(text))
-    found = infer_shapes(net, {"MyConv": "Convolution", "My": "ReLU"})
+    net = build(parse(text), treat_as={"MyConv": "Convolution", "My": "ReLU"})
+    found = infer_shapes(net)
     assert [shape for value, shape in found.items() if value.name in "ab"] == [(2, 4, 7, 5)] * 2
 
 

@@ -21,15 +21,14 @@ from dataclasses import replace
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels import activations
 from bnfold.fold.channels.current import affine_of, blobs_of, outputs_of, values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sums import spreads, sums_of
-from bnfold.fold.dialects import AFFINE_TYPES, Reading
+from bnfold.fold.dialects import Reading
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer, Value
-from bnfold.graph.shapes import kind_of
+from bnfold.graph import ChannelRole, Layer, Layout, Passes, Value
+from bnfold.graph.functions import ZERO_ALONE, Activation, leaky
 
 _AVE, _STOCHASTIC = 1, 2
 _PROD, _SUM = 0, 1
@@ -78,13 +77,12 @@ def _behind(
     bottoms = [found[value] for value in layer.bottoms if value in found]
     if not any(np.isfinite(bottom.inside).any() for bottom in bottoms):
         return None
-    kind = kind_of(layer, context.treat_as)
     match role:
         case Role.JOIN:
             parts = [(b.inside, b.low, b.high) for b in bottoms]
             return Constants(*(np.concatenate(part) for part in zip(*parts, strict=True)))
         case Role.TIE:
-            return _tied(layer, kind, bottoms)
+            return _tied(layer, bottoms)
         case Role.STRETCH:
             lanes = flow.lanes[layer.tops[0]]
             assert lanes is not None
@@ -93,24 +91,25 @@ def _behind(
             return Constants(*(np.repeat(part, each) for part in (one.inside, one.low, one.high)))
         case Role.DEPTHWISE:
             return _depthwise(context, layer, bottoms[0])
-    return _one(context, layer, kind, bottoms[0])
+    return _one(context, layer, bottoms[0])
 
 
-def _one(context: Context, layer: Layer, kind: str, bottom: Constants) -> Constants | None:
-    if kind in AFFINE_TYPES:
+def _one(context: Context, layer: Layer, bottom: Constants) -> Constants | None:
+    kind = layer.kind
+    if kind.is_affine:
         reading = affine_of(context, layer)
         if not isinstance(reading, Reading):
             return None
         scale, shift = reading.affine.scale, reading.affine.shift
         if scale is None or shift is None:
             return None
-        return _mapped(bottom, activations.Activation(lambda x: scale * x + shift))
-    if kind == "PReLU":
-        return _mapped(bottom, activations.leaky(values_of(blobs_of(layer)[0])))
-    if kind in activations.TYPES:
-        known = activations.activation(layer, kind)
+        return _mapped(bottom, Activation(lambda x: scale * x + shift))
+    if kind.channels is ChannelRole.NUMBERED:
+        return _mapped(bottom, leaky(values_of(blobs_of(layer)[0])))
+    if kind.function is not None:
+        known = kind.function(layer)
         return None if known is None else _mapped(bottom, known)
-    if kind == "Pooling":
+    if kind.passes is Passes.POOLED:
         param = layer.param("pooling_param")
         if param.pool == _STOCHASTIC:
             return None
@@ -118,17 +117,12 @@ def _one(context: Context, layer: Layer, kind: str, bottom: Constants) -> Consta
             low, high = np.minimum(bottom.low, 0.0), np.maximum(bottom.high, 0.0)
             return replace(bottom, low=low, high=high)
         return bottom
-    if kind in ("LRN", "Upsample", "Interp", "Resize", "NNInterp"):
-        # What forks make of sizes leaves at least zeros alone.
-        return _mapped(bottom, activations.Activation(_zero_alone))
+    if kind.keeps_zeros:
+        return _mapped(bottom, ZERO_ALONE)
     return bottom
 
 
-def _zero_alone(values: Vector) -> Vector:
-    return np.where(values == 0, 0.0, np.nan)
-
-
-def _mapped(bottom: Constants, known: activations.Activation) -> Constants:
+def _mapped(bottom: Constants, known: Activation) -> Constants:
     """A function of constants: the extremes over an interval are at its ends or at a turn."""
     low, high = known.function(bottom.low), known.function(bottom.high)
     least, most = np.minimum(low, high), np.maximum(low, high)
@@ -140,10 +134,10 @@ def _mapped(bottom: Constants, known: activations.Activation) -> Constants:
     return Constants(known.function(bottom.inside), least, most)
 
 
-def _tied(layer: Layer, kind: str, bottoms: list[Constants]) -> Constants | None:
-    if kind == "Concat":
+def _tied(layer: Layer, bottoms: list[Constants]) -> Constants | None:
+    if layer.kind.passes is Passes.JOINED:
         return _same(bottoms)
-    param = layer.current("eltwise_param") if kind == "Eltwise" else None
+    param = layer.current("eltwise_param") if layer.kind.passes is Passes.COMBINED else None
     if param is None or param.operation == _PROD:
         return _product(bottoms)
     if param.operation != _SUM:
@@ -187,9 +181,9 @@ def _product(bottoms: list[Constants]) -> Constants:
 
 def _depthwise(context: Context, layer: Layer, bottom: Constants) -> Constants:
     known = np.isfinite(bottom.inside)
-    if kind_of(layer, context.treat_as) == "Deconvolution" and spreads(layer):
+    if layer.kind.layout is Layout.DECONVOLUTION and spreads(layer):
         known &= (bottom.low == 0) & (bottom.high == 0)
-    outputs = outputs_of(context, layer)
+    outputs = outputs_of(layer)
     if not known.any():
         return Constants.none(outputs)
     sums = sums_of(context, layer, bottom, known)

@@ -13,12 +13,9 @@ from bnfold.caffemodel import BlobSource
 from bnfold.caffemodel.overlay import ComputedBlob, EditedRecord
 from bnfold.fold.affine import Affine, Vector
 from bnfold.fold.dialects import Reading
-from bnfold.fold.hosts import HOST_TYPES
 from bnfold.fold.plan import Reason
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer
-from bnfold.graph.shapes import kind_of
-from bnfold.graph.windows import DEPTHWISE_TYPES
+from bnfold.graph import AffineForm, Layer
 
 PIECE = 1 << 16
 """Values that are computed at a time, as in weights.py."""
@@ -66,7 +63,11 @@ def affine_of(context: Context, layer: Layer) -> Reading | Reason | None:
     Raises:
         BnfoldError: its blobs do not fit.
     """
-    if layer.blobs is not None and kind_of(layer) == "Scale" and len(layer.bottoms) == 1:
+    if (
+        layer.blobs is not None
+        and layer.kind.affine is AffineForm.SCALE
+        and len(layer.bottoms) == 1
+    ):
         scale, *shift = [values_of(blob) for blob in layer.blobs]
         affine = Affine(scale, shift[0] if shift else np.zeros(scale.size))
         return Reading(affine, scale.size)
@@ -89,34 +90,21 @@ def _say_nothing(warning: str) -> None:
     pass
 
 
-def host_kind(context: Context, layer: Layer) -> str | None:
-    """ "Convolution", "Deconvolution" or "InnerProduct" for a layer with such weights."""
-    return HOST_TYPES.get(kind_of(layer, context.treat_as))
-
-
-def param_of(kind: str) -> str:
-    """The name of the message that describes a host of a kind."""
-    return "inner_product_param" if kind == "InnerProduct" else "convolution_param"
-
-
-def outputs_of(context: Context, layer: Layer) -> int:
+def outputs_of(layer: Layer) -> int:
     """How many channels a layer with weights makes; 0 where that cannot be told."""
-    kind = host_kind(context, layer)
-    count = int(layer.current(param_of(kind)).num_output) if kind else 0
-    if not count and _is_depthwise(context, layer) and blobs_of(layer):
+    if layer.kind.layout is None:
+        return 0
+    count = int(layer.current(layer.kind.message).num_output)
+    if not count and layer.kind.is_depthwise and blobs_of(layer):
         # These keep their channels, and may leave num_output out.
-        return blobs_of(layer)[0].shape[0]
+        return next(iter(blobs_of(layer)[0].shape), 0)
     return count
 
 
-def groups_of(context: Context, layer: Layer) -> int:
+def groups_of(layer: Layer) -> int:
     """How many groups a convolution or deconvolution has."""
     group = max(1, int(layer.current("convolution_param").group))
-    if group == 1 and _is_depthwise(context, layer):
+    if group == 1 and layer.kind.is_depthwise:
         # These have a group for each channel whether their text says so or not.
-        return outputs_of(context, layer) or 1
+        return outputs_of(layer) or 1
     return group
-
-
-def _is_depthwise(context: Context, layer: Layer) -> bool:
-    return kind_of(layer, context.treat_as) in DEPTHWISE_TYPES

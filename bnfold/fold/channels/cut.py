@@ -28,8 +28,6 @@ from bnfold.fold.affine import Vector
 from bnfold.fold.channels.current import (
     blobs_of,
     groups_of,
-    host_kind,
-    param_of,
     size_of,
     values_of,
 )
@@ -39,7 +37,7 @@ from bnfold.fold.channels.sliced import Sliced
 from bnfold.fold.channels.sums import Sums, sums_of
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer, Value
+from bnfold.graph import Layer, Layout, Value
 
 Absorber = Callable[[Layer, Vector], bool]
 """Takes what a layer's outputs lack, shape (num_output,), elsewhere than its bias, if it can."""
@@ -86,8 +84,8 @@ def cut(
 
 
 def _add_to_bias(context: Context, layer: Layer, sums: Vector) -> None:
-    kind = host_kind(context, layer)
-    assert kind is not None
+    layout = layer.kind.layout
+    assert layout is not None
     weight, *bias = blobs_of(layer)
     dtype = weight.dtype if context.keep_dtype else np.dtype(np.float32)
     if bias:
@@ -95,25 +93,25 @@ def _add_to_bias(context: Context, layer: Layer, sums: Vector) -> None:
         dtype = bias[0].dtype if context.keep_dtype else dtype
     else:
         values = sums
-        layer.settings[param_of(kind), "bias_term"] = True
+        layer.settings[layer.kind.message, "bias_term"] = True
     layer.blobs = (weight, ArrayBlob(values, dtype))
 
 
 def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: Mask) -> None:
-    kind = host_kind(context, layer)
-    assert kind is not None
+    layout = layer.kind.layout
+    assert layout is not None
     lanes, own = flow.read(layer), flow.own[layer]
     outputs = ~removed[own]
     weight, *bias = blobs_of(layer)
     # What cannot be told of the inputs stays: all rows of a deconvolution, all columns of others.
-    unknown = np.ones(weight.shape[0] if kind == "Deconvolution" else 1, np.bool_)
+    unknown = np.ones(weight.shape[0] if layout is Layout.DECONVOLUTION else 1, np.bool_)
     inputs = unknown if lanes is None else ~removed[lanes]
     if outputs.all() and inputs.all():
         return
-    message = param_of(kind)
+    message = layer.kind.message
     if role is Role.DEPTHWISE:
-        groups = groups_of(context, layer)
-        rows = inputs if kind == "Deconvolution" else outputs
+        groups = groups_of(layer)
+        rows = inputs if layout is Layout.DECONVOLUTION else outputs
         # Columns are the other side of one group, and stay.
         columns = np.ones(size_of(weight) // rows.size, np.bool_)
         new: BlobSource = _matrix(weight, rows, columns, 1)
@@ -121,7 +119,7 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
         if layer.current(message).group != 1:
             layer.settings[message, "group"] = left
     else:
-        new = _mixed(context, layer, kind, inputs, outputs)
+        new = _mixed(context, layer, layout, inputs, outputs)
     if not outputs.all():
         # Only a fork's depthwise type may leave it out.
         if layer.current(message).num_output:
@@ -130,18 +128,20 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
     layer.blobs = (new, *bias)
 
 
-def _mixed(context: Context, layer: Layer, kind: str, inputs: Mask, outputs: Mask) -> BlobSource:
+def _mixed(
+    context: Context, layer: Layer, layout: Layout, inputs: Mask, outputs: Mask
+) -> BlobSource:
     """The weight of a layer that mixes channels, without some of its inputs and outputs."""
     weight = blobs_of(layer)[0]
-    if kind == "InnerProduct":
+    if layout is Layout.INNER_PRODUCT:
         each = size_of(weight) // inputs.size // outputs.size
         inputs = np.repeat(inputs, each)
         transposed = layer.param("inner_product_param").transpose
         rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
         shape = (*weight.shape[:-2], int(rows.sum()), int(columns.sum()))
         return Sliced(weight, rows, columns, shape)
-    rows, columns = (inputs, outputs) if kind == "Deconvolution" else (outputs, inputs)
-    columns = columns.reshape(groups_of(context, layer), -1)
+    rows, columns = (inputs, outputs) if layout is Layout.DECONVOLUTION else (outputs, inputs)
+    columns = columns.reshape(groups_of(layer), -1)
     each = size_of(weight) // rows.size // columns.shape[1]
     return _matrix(weight, rows, np.repeat(columns, each, axis=1), each)
 

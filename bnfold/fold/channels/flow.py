@@ -29,26 +29,20 @@ from operator import itemgetter
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels import activations
 from bnfold.fold.channels.current import (
     affine_of,
     blobs_of,
     groups_of,
-    host_kind,
     outputs_of,
-    param_of,
     size_of,
 )
 from bnfold.fold.channels.ties import Channels, Ties
-from bnfold.fold.dialects import AFFINE_TYPES
 from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer, Value
+from bnfold.graph import AffineForm, ChannelRole, Layer, Layout, Passes, Value
 from bnfold.graph.axes import axis_index, is_channels, item_count
-from bnfold.graph.shapes import kind_of
-from bnfold.graph.words import Words
 
 
 class Role(Enum):
@@ -65,8 +59,8 @@ class Role(Enum):
     OPAQUE = auto()
 
 
-_ACROSS, _WITHIN = "ACROSS_CHANNELS", "WITHIN_CHANNEL"
-_RESAMPLING = frozenset({"Interp", "Resize", "Upsample", "NNInterp"})
+_WITHIN_CHANNEL = 1
+"""LRNParameter.NormRegion: each channel by itself."""
 
 
 @dataclass
@@ -171,32 +165,33 @@ class _Tracer:
     def trace(self) -> Role:
         """Give each top its channels."""
         layer = self.layer
-        kind = kind_of(layer, self.context.treat_as)
+        kind = layer.kind
         if not layer.bottoms:
             return self._opaque(f"{layer} provides it")
         distrust = self.context.untrusted(layer)
         # Who reads an affine layer of one bottom asks by himself.
-        if distrust and (kind not in AFFINE_TYPES or len(layer.bottoms) > 1):
+        if distrust and (not kind.is_affine or len(layer.bottoms) > 1):
             return self._opaque(distrust)
         misfit = self.context.misfits.get(layer)
         if misfit is not None:
             return self._opaque(misfit.text, misfit.code, misfit.hint)
-        if kind in ("PriorBox", "Silence"):
+        if kind.channels is ChannelRole.LENGTHS:
             return self._sizes()
-        if len(layer.tops) != 1 and kind != "Split":
+        if len(layer.tops) != 1 and kind.passes is not Passes.EVERYTHING:
             return self._opaque(f"{layer} has {len(layer.tops)} tops", Code.FIXED)
-        if kind == "Crop" and len(layer.bottoms) == 2:
+        if kind.channels is ChannelRole.CROPPED and len(layer.bottoms) == 2:
             return self._crop()
-        host = host_kind(self.context, layer)
-        if host is not None:
-            return self._host(host)
-        if kind == "Eltwise" or (kind == "Concat" and len(layer.bottoms) > 1):
-            return self._several(kind)
-        if len(layer.bottoms) == 2 and kind == "Scale":
+        if kind.layout is not None:
+            return self._host(kind.layout)
+        if kind.channels is ChannelRole.TIED:
+            return self._tied()
+        if kind.channels is ChannelRole.JOINED and len(layer.bottoms) > 1:
+            return self._joined()
+        if len(layer.bottoms) == 2 and kind.affine is AffineForm.SCALE:
             return self._gate()
         if len(layer.bottoms) > 1:
             return self._opaque(f"{layer} is a layer that bnfold does not know")
-        return self._one(kind)
+        return self._one()
 
     # ------------------------------------------------------------------ what is not known
 
@@ -219,9 +214,9 @@ class _Tracer:
 
     # ------------------------------------------------------------------ layers with weights
 
-    def _host(self, kind: str) -> Role:
-        layer, message = self.layer, param_of(kind)
-        outputs = outputs_of(self.context, layer)
+    def _host(self, layout: Layout) -> Role:
+        layer, message = self.layer, self.layer.kind.message
+        outputs = outputs_of(layer)
         lanes = self.flow.read(layer)
         if len(layer.bottoms) != 1 or not outputs:
             return self._opaque(f"{layer} has several bottoms with the same weights")
@@ -230,19 +225,19 @@ class _Tracer:
             return self._opaque(f"{layer} has axis: {axis}", Code.FIXED)
         made = self.flow.own[layer] = self.flow.new(layer, outputs)
         self.flow.lanes[layer.tops[0]] = made
-        shared, unfit = self._shared(), self._other_inputs(kind, outputs, lanes)
+        shared, unfit = self._shared(), self._other_inputs(layout, outputs, lanes)
         for reason in filter(None, (shared, unfit)):
             self._pin(lanes, reason)
             self._pin(made, reason)
         if unfit:
             return Role.OPAQUE
-        groups = 1 if kind == "InnerProduct" else groups_of(self.context, layer)
+        groups = 1 if layout is Layout.INNER_PRODUCT else groups_of(layer)
         if groups == 1:
             return Role.MIX
         why = ""
         if lanes is None or lanes.size % groups or outputs % groups:
             why = f"what {layer} reads cannot be told, and it has groups"
-        elif kind == "Deconvolution" and lanes.size > groups:
+        elif layout is Layout.DECONVOLUTION and lanes.size > groups:
             why = f"{layer} is a deconvolution in groups"
         if why or lanes is None:
             self._pin(lanes, Reason(Code.FIXED, why))
@@ -255,19 +250,23 @@ class _Tracer:
             self.flow.ties.tie(lanes, column)
         return Role.DEPTHWISE
 
-    def _other_inputs(self, kind: str, outputs: int, lanes: Channels | None) -> Reason | None:
+    def _other_inputs(self, layout: Layout, outputs: int, lanes: Channels | None) -> Reason | None:
         """Why the weight, which fits its layer's text, is not for so many channels, if so."""
         if lanes is None:
             return None
         weight = blobs_of(self.layer)[0]
-        if kind == "InnerProduct":
+        if layout is Layout.INNER_PRODUCT:
             fits = size_of(weight) // outputs % lanes.size == 0
-        elif kind == "Deconvolution":
+        elif layout is Layout.DECONVOLUTION:
             fits = weight.shape[0] == lanes.size
         else:
-            fits = weight.shape[1] * groups_of(self.context, self.layer) == lanes.size
+            fits = weight.shape[1] * groups_of(self.layer) == lanes.size
         shape = self.context.shapes.get(self.layer.bottoms[0])
-        if kind != "InnerProduct" and shape is not None and len(shape) != len(weight.shape):
+        if (
+            layout is not Layout.INNER_PRODUCT
+            and shape is not None
+            and len(shape) != len(weight.shape)
+        ):
             why = f"the weight of {self.layer} is not for a value of {len(shape)} axes"
             return Reason(Code.UNKNOWN_SHAPE, why)
         why = f"the weight of {self.layer} is not for the {lanes.size} channels that it reads"
@@ -278,26 +277,30 @@ class _Tracer:
 
     # ------------------------------------------------------------------ several bottoms
 
-    def _several(self, kind: str) -> Role:
+    def _joined(self) -> Role:
         layer, flow = self.layer, self.flow
-        found = [flow.lanes[value] for value in layer.bottoms]
-        if kind == "Concat" and self._concat_axis() != 1:
-            if self._concat_axis() in (None, 0):
-                return self._opaque(f"{layer} joins along an axis that is not the channels")
-        elif kind == "Concat":
-            known = [lanes for lanes in found if lanes is not None]
-            if len(known) < len(found):
-                why = f"how many channels each bottom brings to {layer} cannot be told"
-                return self._opaque(why, Code.UNKNOWN_SHAPE)
-            if not flow.affords(sum(lanes.size for lanes in known)):
-                why = f"{layer} joins more channels than the weights file can be about"
-                return self._opaque(why, Code.UNKNOWN_SHAPE)
-            flow.lanes[layer.tops[0]] = np.concatenate(known)
-            return Role.JOIN
-        first = found[0]
-        if first is None or any(lanes is None or lanes.size != first.size for lanes in found):
+        axis = self._concat_axis()
+        if axis in (None, 0):
+            return self._opaque(f"{layer} joins along an axis that is not the channels")
+        if axis != 1:
+            return self._tied()
+        known = [lanes for lanes in (flow.lanes[v] for v in layer.bottoms) if lanes is not None]
+        if len(known) < len(layer.bottoms):
+            why = f"how many channels each bottom brings to {layer} cannot be told"
+            return self._opaque(why, Code.UNKNOWN_SHAPE)
+        if not flow.affords(sum(lanes.size for lanes in known)):
+            why = f"{layer} joins more channels than the weights file can be about"
+            return self._opaque(why, Code.UNKNOWN_SHAPE)
+        flow.lanes[layer.tops[0]] = np.concatenate(known)
+        return Role.JOIN
+
+    def _tied(self) -> Role:
+        """The same channel of all bottoms goes, or none."""
+        layer, flow = self.layer, self.flow
+        first, *others = (flow.lanes[value] for value in layer.bottoms)
+        if first is None or any(lanes is None or lanes.size != first.size for lanes in others):
             return self._opaque(f"the channels that {layer} ties cannot be told")
-        for lanes in found[1:]:
+        for lanes in others:
             assert lanes is not None
             flow.ties.tie(first, lanes)
         flow.lanes[layer.tops[0]] = first
@@ -326,24 +329,23 @@ class _Tracer:
         return Role.TIE
 
     def _crop(self) -> Role:
-        axis = Words.of(self.layer, "crop_param").integer("axis", 2)
-        if axis is None or axis < 2:
+        if self.layer.param("crop_param").axis < 2:
             return self._opaque(f"{self.layer} may cut channels", Code.FIXED)
         self.flow.lanes[self.layer.tops[0]] = self.flow.read(self.layer)
         return Role.PASS
 
     # ------------------------------------------------------------------ one bottom
 
-    def _one(self, kind: str) -> Role:
+    def _one(self) -> Role:
         layer, lanes = self.layer, self.flow.read(self.layer)
-        if kind in ("Flatten", "Reshape"):
-            return self._stretch(kind)
-        role = self._role(kind)
+        if layer.kind.channels is ChannelRole.STRETCHED:
+            return self._stretch()
+        role = self._role()
         if isinstance(role, Reason):
             return self._opaque(role.text, role.code, role.hint)
         if role is Role.OWN_NUMBERS and lanes is not None:
             sizes = [size_of(blob) for blob in blobs_of(layer)]
-            own = sizes[:2] if kind == "BatchNorm" else sizes
+            own = sizes[:2] if layer.kind.affine is AffineForm.BATCH_NORM else sizes
             if any(size != lanes.size for size in own):
                 return self._opaque(f"{layer} does not have a number for each channel")
             shared = self._shared()
@@ -353,36 +355,34 @@ class _Tracer:
             self.flow.lanes[top] = lanes
         return role
 
-    def _role(self, kind: str) -> Role | Reason:
+    def _role(self) -> Role | Reason:
         layer = self.layer
-        if kind in AFFINE_TYPES:
+        if layer.kind.is_affine:
             reading = affine_of(self.context, layer)
             if isinstance(reading, Reason):
                 return Reason(reading.code, f"{layer}: {reading.text}", reading.hint)
             alike = reading is not None and reading.channels is None
             return Role.PASS if alike else Role.OWN_NUMBERS
-        if kind == "PReLU":
-            shared = layer.param("prelu_param").channel_shared
-            return Role.PASS if shared else Role.OWN_NUMBERS
-        within = kind == "LRN" and (
-            Words.of(layer, "lrn_param").choice("norm_region", (_ACROSS, _WITHIN)) == _WITHIN
-        )
-        if within or kind in activations.TYPES | _RESAMPLING | {"Dropout", "Split", "Concat"}:
-            return Role.PASS
-        if kind == "Pooling":
-            return Role.PASS
-        if kind == "LRN":
-            return Reason(Code.FIXED, f"{layer} normalises across channels")
-        if kind == "Slice":
-            return Reason(Code.FIXED, f"{layer} cuts channels at fixed places")
+        match layer.kind.channels:
+            case ChannelRole.NUMBERED:
+                shared = layer.param("prelu_param").channel_shared
+                return Role.PASS if shared else Role.OWN_NUMBERS
+            case ChannelRole.KEPT | ChannelRole.JOINED:
+                return Role.PASS
+            case ChannelRole.ACROSS:
+                if layer.param("lrn_param").norm_region == _WITHIN_CHANNEL:
+                    return Role.PASS
+                return Reason(Code.FIXED, f"{layer} normalises across channels")
+            case ChannelRole.CUT:
+                return Reason(Code.FIXED, f"{layer} cuts channels at fixed places")
         return Reason(Code.UNKNOWN_LAYER, f"{layer} reads it, and may mix channels")
 
-    def _stretch(self, kind: str) -> Role:
+    def _stretch(self) -> Role:
         """Flatten and Reshape, where they keep the channels apart or put positions behind them."""
         layer, lanes = self.layer, self.flow.read(self.layer)
         top = layer.tops[0]
         shape = self.context.shapes.get(layer.bottoms[0])
-        if kind == "Flatten":
+        if layer.type == "Flatten":
             first, last = layer.param("flatten_param").axis, layer.param("flatten_param").end_axis
             keeps, joins = first > 1, (first, last) == (1, -1)
         else:

@@ -23,8 +23,7 @@ from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer
-from bnfold.graph.shapes import kind_of
+from bnfold.graph import AffineForm, Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +48,14 @@ def gammas(context: Context, flow: Flow) -> dict[Layer, Gamma]:
 
 
 def _gamma(context: Context, layer: Layer) -> Gamma | None:
-    kind, blobs = kind_of(layer, context.treat_as), blobs_of(layer)
-    if kind == "Scale":
+    form, blobs = layer.kind.affine, blobs_of(layer)
+    if form is AffineForm.SCALE:
         before = layer.bottoms[0].producer
-        if before is None or kind_of(before, context.treat_as) != "BatchNorm":
+        if before is None or before.kind.affine is not AffineForm.BATCH_NORM:
             return None
-    elif kind == "BatchNorm":
+    elif form is AffineForm.BATCH_NORM:
         blobs = blobs[3:]
-    elif kind != "BN" or len(blobs) != 4:
+    elif form is not AffineForm.BN or len(blobs) != 4:
         return None
     if not blobs:
         return None
@@ -80,12 +79,12 @@ def mean_takes(context: Context, flow: Flow, layer: Layer, sums: Vector) -> Laye
     if len(top.readers) != 1 or seen_by_others(context.net, top):
         return None
     (reader,) = top.readers
-    kind, blobs = kind_of(reader, context.treat_as), blobs_of(reader)
+    form, blobs = reader.kind.affine, blobs_of(reader)
     if flow.roles[reader] is not Role.OWN_NUMBERS or other_users(context.net, [reader]):
         return None
-    if kind == "BatchNorm":
+    if form is AffineForm.BATCH_NORM:
         at, factor = 0, float(values_of(blobs[2])[0])
-    elif kind == "BN" and len(blobs) == 4:
+    elif form is AffineForm.BN and len(blobs) == 4:
         at, factor = 2, 1.0
     else:
         return None

@@ -17,14 +17,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bnfold.fold.channels.current import host_kind
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sums import pads, spreads, windows_of
 from bnfold.fold.channels.ties import Channels, Mask
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Choice, Context
-from bnfold.graph import Layer, Value
+from bnfold.graph import Layer, Layout, Value
 
 Refusal = tuple[Channels, Reason]
 
@@ -64,14 +63,14 @@ def _at(
         why = f"no batch norm with a scale stands between it, or a channel tied to it, and {layer}"
     found = [(varies, Reason(Code.NOT_CONSTANT, why))]
     nonzero = ~varies & ((inputs.inside != 0) | (inputs.off != 0))
-    kind = host_kind(context, layer)
-    if kind == "Deconvolution" and spreads(layer):
+    layout = layer.kind.layout
+    if layout is Layout.DECONVOLUTION and spreads(layer):
         why = f"{layer} spreads it, so that what it gives differs from place to place"
         found.append((nonzero, Reason(Code.PADDING, why)))
-    elif kind == "Convolution" and windows_of(layer) is None:
+    elif layout is Layout.CONVOLUTION and windows_of(layer) is None:
         why = f"{layer} has words that bnfold does not know and that may pad, and it is not zero"
         found.append((nonzero, Reason(Code.PADDING, why)))
-    elif exact and kind == "Convolution" and pads(layer):
+    elif exact and layout is Layout.CONVOLUTION and pads(layer):
         why = f"{layer} pads, and the constant is not zero"
         found.append((nonzero, Reason(Code.PADDING, why, "with `pad: 0` it would go")))
     elif exact:

@@ -24,7 +24,6 @@ from bnfold.fold.affine import Vector
 from bnfold.fold.channels.current import (
     blobs_of,
     groups_of,
-    host_kind,
     outputs_of,
     rows_of,
     size_of,
@@ -33,7 +32,7 @@ from bnfold.fold.channels.current import (
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
-from bnfold.graph import Layer
+from bnfold.graph import Layer, Layout
 from bnfold.graph.trust import window_fields
 from bnfold.graph.windows import Windows, convolution_windows, own_spatial_axes
 
@@ -61,20 +60,20 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
         inputs: what its input channels are, shape (C,); finite where chosen.
         chosen: which of them count, shape (C,).
     """
-    kind = host_kind(context, layer)
-    assert kind is not None
-    outputs = outputs_of(context, layer)
+    layout = layer.kind.layout
+    assert layout is not None
+    outputs = outputs_of(layer)
     weight = blobs_of(layer)[0]
     value = np.where(chosen, inputs.inside, 0.0)
     off = np.where(chosen, inputs.off, 0.0)
     if not value.any() and not off.any():
         return Sums(np.zeros(outputs), np.zeros(outputs))
     size = size_of(weight)
-    if kind == "Convolution":
+    if layout is Layout.CONVOLUTION:
         return _convolution(context, layer, value, off, outputs)
-    if kind == "Deconvolution" and groups_of(context, layer) > 1:
+    if layout is Layout.DECONVOLUTION and groups_of(layer) > 1:
         return _depthwise_deconvolution(layer, value, off, outputs)
-    if kind == "InnerProduct" and not layer.param("inner_product_param").transpose:
+    if layout is Layout.INNER_PRODUCT and not layer.param("inner_product_param").transpose:
         each = size // outputs // value.size
         return _rows_of_outputs(layer, outputs, np.repeat(value, each), np.repeat(off, each))
     # Rows are inputs, and columns are outputs (of one group, of one tap).
@@ -105,7 +104,7 @@ def _rows_of_outputs(layer: Layer, outputs: int, value: Vector, off: Vector) -> 
 
 
 def _convolution(context: Context, layer: Layer, value: Vector, off: Vector, outputs: int) -> Sums:
-    groups = groups_of(context, layer)
+    groups = groups_of(layer)
     reads, makes = value.size // groups, outputs // groups
     taps = size_of(blobs_of(layer)[0]) // outputs // reads
     border = _border(layer, taps)
@@ -136,7 +135,7 @@ def _border(layer: Layer, taps: int) -> Mask:
 
 def windows_of(layer: Layer) -> Windows | None:
     """The windows of a convolution, or None where they cannot be told in full."""
-    if window_fields(layer, "Convolution"):
+    if window_fields(layer):
         return None
     return convolution_windows(layer, own_spatial_axes(layer))
 

@@ -15,7 +15,6 @@ from bnfold.fold.channels.current import (
     PIECE,
     blobs_of,
     groups_of,
-    host_kind,
     outputs_of,
     rows_of,
     size_of,
@@ -23,7 +22,7 @@ from bnfold.fold.channels.current import (
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weights import Scaled
-from bnfold.graph import Layer
+from bnfold.graph import Layer, Layout
 
 _PROBE = 16
 """Values of each filter to look at first."""
@@ -36,15 +35,15 @@ def zero_outputs(context: Context, layer: Layer) -> Mask:
         context: the network.
         layer: a Convolution, Deconvolution or InnerProduct whose weights fit its text.
     """
-    kind = host_kind(context, layer)
-    assert kind is not None
-    outputs = outputs_of(context, layer)
+    layout = layer.kind.layout
+    assert layout is not None
+    outputs = outputs_of(layer)
     weight = blobs_of(layer)[0]
-    if kind == "Convolution" or (
-        kind == "InnerProduct" and not layer.param("inner_product_param").transpose
+    if layout is Layout.CONVOLUTION or (
+        layout is Layout.INNER_PRODUCT and not layer.param("inner_product_param").transpose
     ):
         return _zero_rows(weight, outputs)
-    if kind == "InnerProduct":
+    if layout is Layout.INNER_PRODUCT:
         alive = np.zeros(outputs, np.bool_)
         for _, rows in rows_of(weight, outputs):
             alive |= rows.any(0)
@@ -102,7 +101,7 @@ def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
 
 def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask:
     """Row c of the weight has the outputs of the group that input c is in."""
-    weight, groups = blobs_of(layer)[0], groups_of(context, layer)
+    weight, groups = blobs_of(layer)[0], groups_of(layer)
     inputs, makes = weight.shape[0], outputs // groups
     row = size_of(weight) // inputs
     alive = np.zeros((groups, makes), np.bool_)

@@ -14,7 +14,7 @@ from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
 from bnfold.outputs import Outputs
 from bnfold.prune_report import PruneReport
 from bnfold.pruning import PruneJob
-from bnfold.report import Report
+from bnfold.report import Report, check_complete
 
 if TYPE_CHECKING:
     from bnfold.checks.pruned import AccuracyOptions
@@ -42,6 +42,7 @@ def merge(
     float32: bool = False,
     dry_run: bool = False,
     force: bool = False,
+    require_complete: bool = False,
     verify: bool | VerifyOptions = False,
 ) -> Report:
     """Fold the batch normalisation of a trained network into its weights.
@@ -70,6 +71,7 @@ def merge(
         float32: store all blobs as plain float32, those included that nothing changes.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
+        require_complete: write nothing if an affine layer is left, as it was or as one Scale.
         verify: run both networks in an engine, and write nothing unless they are the same
             function; a VerifyOptions says how.
 
@@ -80,7 +82,8 @@ def merge(
     Raises:
         BnfoldError: the input cannot be used; the message is one line that says where, what
             and what to do. Nothing has been written then.
-        CheckFailedError: `verify` found that the folded network is not the same function.
+        CheckFailedError: `verify` found that the folded network is not the same function, or
+            `require_complete` that an affine layer is left; its `report` is what this would return.
     """
     options = Options(
         phase=Phase.named(phase),
@@ -104,10 +107,13 @@ def merge(
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     with one_line_errors():
         if dry_run:
-            return job.rehearse()
+            report = job.rehearse()
+            check_complete(report, require_complete)
+            return report
         with Outputs() as outputs:
             job.claim(outputs, force)
             report = job.write(outputs)
+            check_complete(report, require_complete)
             if verify:
                 from bnfold.checks.proof import prove
 
@@ -214,7 +220,8 @@ def prune(
         before and after; with `accuracy` a MeasuredPruneReport, which also has what was measured.
 
     Raises:
-        CheckFailedError: more accuracy is lost than `accuracy.max_drop` allows.
+        CheckFailedError: more accuracy is lost than `accuracy.max_drop` allows; its `report` is
+            what this would return.
         BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
             is one line that says where, what and what to do. Nothing has been written then.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bnfold.printable import printable
 
 
@@ -20,7 +22,15 @@ class CheckFailedError(BnfoldError):
     """A check that was asked for failed: one line that says which, where and by how much.
 
     The command line prints it and exits with 1.
+
+    Attributes:
+        report: all that is known of the run, as the function would have returned it had the check
+            passed; its outputs are None, since no network was written.
     """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class InterruptedWarning(UserWarning):

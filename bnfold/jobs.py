@@ -97,6 +97,10 @@ class MergeJob:
         """Fold and write a network that is not in the job's files, but was made from them."""
         return self._write(outputs, self._fold(document, stored, None))
 
+    def rehearse_from(self, document: Document, stored: Weights) -> Report:
+        """Do what `write_from` does, and keep nothing."""
+        return self._rehearse(self._fold(document, stored, None))
+
     def _write(self, outputs: Outputs, folding: Folding) -> Report:
         self.check_suffix(folding.stored)
         with outputs.open(self.output_weights) as descriptor, naming(self.model):
@@ -127,9 +131,13 @@ class MergeJob:
 
     def rehearse(self) -> Report:
         """Compute every output value and write none: what `write` refuses is refused."""
-        with self._folded() as folding, naming(self.model):
+        with self._folded() as folding:
+            return self._rehearse(folding)
+
+    def _rehearse(self, folding: Folding) -> Report:
+        with naming(self.model):
             compute_only(folding.stored, folding.edits, folding.additions, self.options.float32)
-            return self._report(folding, None, None, None)
+        return self._report(folding, None, None, None)
 
     @contextlib.contextmanager
     def _folded(self) -> Iterator[Folding]:

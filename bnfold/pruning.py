@@ -16,9 +16,9 @@ from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
 from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, naming, read_net
 from bnfold.outputs import Outputs, settle
-from bnfold.prototxt import parse
+from bnfold.prototxt import Document, parse
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
-from bnfold.report import Counts, after_writing
+from bnfold.report import Counts, Report, after_writing
 from bnfold.whole import read_whole
 
 
@@ -93,17 +93,22 @@ class PruneJob:
     def rehearse(self) -> PruneReport:
         """Compute every output value of the pruning and write none."""
         with self._pruned() as pruned:
-            compute_only(pruned.stored, pruned.edits, float32=self.files.options.float32)
+            if self.merge:
+                merged = self.files.rehearse_from(*self._smaller(pruned))
+                return _with_merge(replace(pruned.report, after=merged.after), merged)
+            with naming(self.files.model):
+                compute_only(pruned.stored, pruned.edits, float32=self.files.options.float32)
             return pruned.report
 
     def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:
         """Fold what was pruned, as it will be; the weights are written once, at the end."""
-        document = parse(pruned.text.decode("utf-8", "surrogateescape"), str(self.files.model))
-        stored = EditedWeights(pruned.stored, pruned.edits)
-        report = self.files.write_from(outputs, document, stored)
-        written = self._written(pruned.report, report.after)
-        warnings = dict.fromkeys((*written.warnings, *report.plan.warnings))
-        return replace(written, warnings=tuple(warnings), merged=report)
+        merged = self.files.write_from(outputs, *self._smaller(pruned))
+        return _with_merge(self._written(pruned.report, merged.after), merged)
+
+    def _smaller(self, pruned: Pruned) -> tuple[Document, Weights]:
+        """The pruned network, as if its files had been written and opened."""
+        text = pruned.text.decode("utf-8", "surrogateescape")
+        return parse(text, str(self.files.model)), EditedWeights(pruned.stored, pruned.edits)
 
     def _written(self, report: PruneReport, after: Counts) -> PruneReport:
         return replace(
@@ -162,6 +167,11 @@ class PruneJob:
 
 _MOST = 1 << 20
 """Channels that a file may ask for, in all."""
+
+
+def _with_merge(report: PruneReport, merged: Report) -> PruneReport:
+    warnings = dict.fromkeys((*report.warnings, *merged.plan.warnings))
+    return replace(report, warnings=tuple(warnings), merged=merged)
 
 
 def read_channels(path: Path) -> dict[str, list[int]]:

@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.caffemodel import Blob, BlobSource, LayerEdit, Weights
-from bnfold.fold import Branches, DeadChannels, Options, Outcome, Plan, Reason
-from bnfold.graph import Net, Phase, Value
+from bnfold.errors import CheckFailedError
+from bnfold.fold import (
+    Branches,
+    Code,
+    DeadChannels,
+    Fate,
+    Options,
+    Outcome,
+    Plan,
+    Reason,
+)
+from bnfold.graph import LAYER_TYPES, Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
 
@@ -92,6 +102,11 @@ class Report:
     before: Counts
     after: Counts
 
+    @property
+    def standing(self) -> tuple[Outcome, ...]:
+        """The affine layers that are left in the phase, as they were or as one Scale."""
+        return tuple(filter(_stands, self.plan.of(Fate.KEPT, Fate.SCALE)))
+
     def to_json(self) -> dict[str, Any]:
         """The report as the JSON object that README.md documents."""
         return {
@@ -110,6 +125,33 @@ class Report:
             "before": asdict(self.before),
             "after": asdict(self.after),
         }
+
+
+def _stands(outcome: Outcome) -> bool:
+    if outcome.fate is Fate.SCALE:
+        return True
+    kind, reason = LAYER_TYPES.get(outcome.type), outcome.reason
+    runs = reason is None or reason.code is not Code.OUTSIDE_PHASE
+    return kind is not None and kind.is_affine and runs
+
+
+def check_complete(report: Report, wanted: bool = True) -> None:
+    """Where all affine layers are to go, refuse a merge that leaves some.
+
+    Raises:
+        CheckFailedError: one stays; the error has the report, without outputs.
+    """
+    if not wanted or not report.standing:
+        return
+    first, count = report.standing[0], len(report.standing)
+    more = f" and {count - 1} more" if count > 1 else ""
+    stays = "stays" if count == 1 else "stay"
+    why = f": {first.reason.text}" if first.reason else ""
+    raise CheckFailedError(
+        f"{report.model}: {first.type} layer '{first.layer}' (line {first.line}){more} {stays}"
+        f"{why}; no network was written",
+        replace(report, output_model=None, output_weights=None),
+    )
 
 
 def _reason(reason: Reason | None) -> dict[str, str | None]:

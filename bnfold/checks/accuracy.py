@@ -41,6 +41,7 @@ def accuracy(
     folded_weights: PathLike | None = None,
     preprocess: PreprocessOptions | None = None,
     max_drop: Fraction | Decimal | float | str = 0,
+    min_top1: Fraction | Decimal | float | str | None = None,
     top: Sequence[int] | None = None,
     batch: int = BATCH,
     limit: int | None = None,
@@ -67,6 +68,8 @@ def accuracy(
             `transform_param` and input shape say.
         max_drop: how many points (hundredths) of any metric may be lost. It is taken as the
             decimal number it is written as, so that 0.1 is one tenth.
+        min_top1: how many percent of the images the folded network must be right about at least,
+            as a decimal number, too.
         top: which top-k to count; by default 1 and 5, where there are more classes than that.
         batch: images that go through at once.
         limit: how many images to take from the set; None for all.
@@ -89,6 +92,9 @@ def accuracy(
             installed; the message is one line that says where, what and what to do.
     """
     bound = _points(max_drop)
+    least = None if min_top1 is None else _share(min_top1)
+    if least is not None and top is not None and 1 not in top:
+        raise BnfoldError("a least top-1 is asked for, but top-1 is not counted; add 1 to the top")
     if top is not None and (not top or min(top) < 1):
         raise BnfoldError(f"top {', '.join(map(str, top)) or 'nothing'}: give numbers from 1 up")
     original = Path(model), Path(weights)
@@ -125,6 +131,10 @@ def accuracy(
         run.through(stream, expected, progress)
         if not tally.images:
             raise BnfoldError(f"{source.path}: none of its images can be read")
+        metrics = tally.metrics()
+        if least is not None and all(metric.name != "top-1" for metric in metrics):
+            counted = ", ".join(metric.name for metric in metrics) or "nothing"
+            raise BnfoldError(f"{original[0]}: it has no top-1 to ask a least of, but {counted}")
         return AccuracyReport(
             *original,
             *folded,
@@ -133,7 +143,7 @@ def accuracy(
             notes=tuple(dict.fromkeys(note for s in picked.sessions for note in s.notes)),
             output=interface.output,
             images=tally.images,
-            metrics=tally.metrics(),
+            metrics=metrics,
             changed=tuple(tally.changed),
             largest_difference=tally.largest,
             largest_at=tally.largest_at,
@@ -143,6 +153,8 @@ def accuracy(
             max_drop=bound,
             seconds=run.seconds,
             engine_seconds=run.engine_seconds,
+            classes=tally.classes,
+            min_top1=least,
         )
 
 
@@ -220,13 +232,25 @@ def _same_inputs(picked: Picked, model: Path, folded: Path) -> None:
 
 
 def _points(value: Fraction | Decimal | float | str) -> Fraction:
-    try:
-        points = Fraction(str(float(value)) if isinstance(value, float) else value)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        points = Fraction(-1)
-    if points < 0:
+    points = _decimal(value)
+    if points is None or points < 0:
         raise BnfoldError(f"a drop of {value} points: give a number from 0 up, as 0.5")
     return points
+
+
+def _share(value: Fraction | Decimal | float | str) -> Fraction:
+    points = _decimal(value)
+    if points is None or not 0 <= points <= 100:
+        raise BnfoldError(f"a top-1 of {value} percent: give a number from 0 to 100, as 75.5")
+    return points / 100
+
+
+def _decimal(value: Fraction | Decimal | float | str) -> Fraction | None:
+    """A number as the decimal that it is written as; None if it is none."""
+    try:
+        return Fraction(str(float(value)) if isinstance(value, float) else value)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        return None
 
 
 __all__ = ["BATCH", "AccuracyReport", "Changed", "Metric", "Progress", "accuracy"]

@@ -14,6 +14,13 @@ JSON_FORMAT = "bnfold.accuracy/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
 
 
+_CHANCE = 0.2
+"""An accuracy that guessing reaches more often than this is at chance, or near it."""
+
+_NEXT_TO_NOTHING = Fraction(1, 100)
+"""A mean average precision below this is that of a network that finds nothing."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One kind of accuracy, of both networks.
@@ -99,6 +106,8 @@ class AccuracyReport:
         max_drop: how many points of any metric may be lost.
         seconds: from the first image to the last.
         engine_seconds: those of them that the engine was at work.
+        classes: how many classes there are; None for a detection network.
+        min_top1: what part of the images the folded network must be right about, from 0 to 1.
     """
 
     model: Path
@@ -120,6 +129,32 @@ class AccuracyReport:
     max_drop: Fraction
     seconds: float
     engine_seconds: float
+    classes: int | None = None
+    min_top1: Fraction | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the comparison proves little, in one line; None if nothing speaks against it.
+
+        A network that is right no more often than guessing is fed what it was not trained on, or on
+        too few images: then two networks may agree that are not the same function.
+        """
+        if not self.metrics:
+            return None
+        first = self.metrics[0]
+        if self.classes is None:
+            if first.right_before is not None or first.before >= _NEXT_TO_NOTHING:
+                return None
+            found = f"{first.name} of the original network is {percent(first.before)}"
+        else:
+            right, top = first.right_before or 0, int(first.name.removeprefix("top-"))
+            if guessing(right, self.images, top / self.classes) <= _CHANCE:
+                return None
+            found = (
+                f"{first.name} of the original network is {right} of {self.images} images, which "
+                f"guessing among {self.classes} classes reaches, too"
+            )
+        return f"{found}: the check proves little; look at the preprocessing, or give more images"
 
     @property
     def agreement(self) -> Fraction:
@@ -128,7 +163,7 @@ class AccuracyReport:
 
     @property
     def failure(self) -> str | None:
-        """The metric that dropped by more than is allowed, in one line; None if none did."""
+        """The metric that dropped by more than is allowed or is too low, in one line; else None."""
         for metric in self.metrics:
             if metric.drop > self.max_drop:
                 right = ""
@@ -140,11 +175,18 @@ class AccuracyReport:
                     f"points, {percent(metric.before)} -> {percent(metric.after)}{right}; allowed "
                     f"are {float(self.max_drop):g} points"
                 )
+            least = self.min_top1
+            if metric.name == "top-1" and least is not None and metric.after < least:
+                return (
+                    f"{self.folded_weights}: top-1 is {percent(metric.after)} "
+                    f"({metric.right_after} of {self.images} images); at least "
+                    f"{float(100 * least):g} % are asked for"
+                )
         return None
 
     @property
     def passed(self) -> bool:
-        """Whether no metric dropped by more than is allowed; a drop of just that much passes."""
+        """Whether no metric dropped too much or is too low; what is just allowed passes."""
         return self.failure is None
 
     def to_json(self) -> dict[str, Any]:
@@ -164,6 +206,8 @@ class AccuracyReport:
             "images": self.images,
             "metrics": [metric.to_json() for metric in self.metrics],
             "max_drop": float(self.max_drop),
+            "min_top1": None if self.min_top1 is None else float(100 * self.min_top1),
+            "doubt": self.doubt,
             "agreement": float(self.agreement),
             "changed": [_changed_json(changed) for changed in self.changed],
             "largest_difference": self.largest_difference if finite else None,
@@ -174,6 +218,31 @@ class AccuracyReport:
             "seconds": self.seconds,
             "engine_seconds": self.engine_seconds,
         }
+
+
+def guessing(right: int, images: int, chance: float) -> float:
+    """How likely it is that guesses are right so often: the tail of the binomial distribution.
+
+    Args:
+        right: how many were right, at least.
+        images: of how many.
+        chance: the probability that one guess is right, from 0 to 1.
+    """
+    if right <= 0 or chance >= 1:
+        return 1.0
+    logs = math.log(chance), math.log1p(-chance)
+    ways = math.lgamma(images + 1)
+    tail = (
+        math.exp(
+            ways
+            - math.lgamma(count + 1)
+            - math.lgamma(images - count + 1)
+            + count * logs[0]
+            + (images - count) * logs[1]
+        )
+        for count in range(right, images + 1)
+    )
+    return min(math.fsum(tail), 1.0)
 
 
 def percent(part: Fraction) -> str:

@@ -111,6 +111,7 @@ class DetectionTally:
         self.largest = 0.0
         self.largest_at = ""
         self.not_finite = [0, 0]
+        self.classes = None
 
     @property
     def images(self) -> int:

@@ -21,7 +21,7 @@ class VerifiedReport(Report):
     """The report of a merge that was verified before its outputs took their names.
 
     Attributes:
-        verification: what was found; it has passed.
+        verification: what was found. It has passed, but in the report of a CheckFailedError.
     """
 
     verification: Verification
@@ -107,7 +107,7 @@ def prove(
         The report with what was found.
 
     Raises:
-        CheckFailedError: the folded network is not the same function.
+        CheckFailedError: the folded network is not the same function; it has the report.
         BnfoldError: as for `verify`.
     """
     assert report.weights is not None
@@ -125,8 +125,14 @@ def prove(
     except BnfoldError as error:
         raise BnfoldError(outputs.by_target(str(error))) from error
     found = dataclasses.replace(
-        found, folded_model=report.output_model, folded_weights=report.output_weights
+        found,
+        folded_model=report.output_model,
+        folded_weights=report.output_weights,
+        engine=outputs.by_target(found.engine),
+        notes=tuple(map(outputs.by_target, found.notes)),
     )
     if not found.passed:
-        raise CheckFailedError(f"{found.failure}; nothing was written")
+        nothing = dataclasses.replace(report, output_model=None, output_weights=None)
+        failed = VerifiedReport.of(nothing, found)
+        raise CheckFailedError(f"{found.failure}; no network was written", failed)
     return VerifiedReport.of(report, found)

@@ -73,7 +73,7 @@ def measure(
         progress: told after each batch how many images are done, of how many.
 
     Raises:
-        CheckFailedError: more accuracy is lost than `max_drop` allows.
+        CheckFailedError: more accuracy is lost than `max_drop` allows; it has the report.
         BnfoldError: as for `bnfold.accuracy`.
     """
     assert report.output_model is not None
@@ -91,8 +91,17 @@ def measure(
         )
     except BnfoldError as error:
         raise BnfoldError(outputs.by_target(str(error))) from error
-    if found.failure is not None:
-        raise CheckFailedError(f"{outputs.by_target(found.failure)}; nothing was written")
-    found = replace(found, folded_model=report.output_model, folded_weights=report.output_weights)
+    failure = None if found.failure is None else outputs.by_target(found.failure)
+    found = replace(
+        found,
+        folded_model=report.output_model,
+        folded_weights=report.output_weights,
+        engine=outputs.by_target(found.engine),
+        notes=tuple(map(outputs.by_target, found.notes)),
+    )
     values = {field.name: getattr(report, field.name) for field in fields(report)}
-    return MeasuredPruneReport(**values, accuracy=found)
+    measured = MeasuredPruneReport(**values, accuracy=found)
+    if failure is not None:
+        nothing = replace(measured, output_model=None, output_weights=None)
+        raise CheckFailedError(f"{failure}; no network was written", nothing)
+    return measured

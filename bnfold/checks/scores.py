@@ -119,6 +119,7 @@ class Tally:
         self.largest = 0.0
         self.largest_at = ""
         self.not_finite = [0, 0]
+        self.classes: int | None = None
 
     def add(self, batch: Batch, before: Scores, after: Scores) -> None:
         """Count a batch.
@@ -137,6 +138,7 @@ class Tally:
                 f"{self._where}: {classes} scores before and {both[1].shape[1]} after; is the "
                 "folded network of this one?"
             )
+        self.classes = classes
         if not self._right:
             self._right = {k: [0, 0] for k in self._chosen(classes)}
         labels = np.array([sample.label for sample in batch.samples])

@@ -27,8 +27,8 @@ _SHOWN = 20
 
 
 @click.command(
-    epilog="Exit codes: 0 as accurate as before, 1 the accuracy dropped by more than --max-drop, "
-    "2 bad input or usage."
+    epilog="Exit codes: 0 as accurate as before, 1 the accuracy dropped by more than --max-drop "
+    "or is below --min-top1, 2 bad input or usage."
 )
 @pair_options
 @folded_options
@@ -47,6 +47,11 @@ _SHOWN = 20
     show_default=True,
     metavar="POINTS",
     help="How many points (hundredths) of accuracy may be lost, of each kind that is reported.",
+)
+@click.option(
+    "--min-top1",
+    metavar="PERCENT",
+    help="Fail, too, if the folded network is right about fewer of the images than this.",
 )
 @click.option("--top", metavar="K[,K...]", help="Which top-k to count  [default: 1,5]")
 @click.option(
@@ -146,6 +151,8 @@ def _numbers(text: str | None) -> list[int] | None:
 
 def _warnings(report: AccuracyReport) -> list[str]:
     found = list(report.notes)
+    if report.doubt is not None:
+        found.append(report.doubt)
     for count, which in (
         (report.not_finite_before, "original"),
         (report.not_finite_after, "folded"),

@@ -49,6 +49,12 @@ from bnfold.cli.options import (
     help="For --verify: the largest difference, as a share of a value's magnitude  "
     "[default: measured]",
 )
+@click.option(
+    "--require-complete",
+    is_flag=True,
+    help="If a batch norm or another per-channel layer stays, in whatever form, write nothing and "
+    "exit with 1.",
+)
 @runtime_options
 @report_options
 def merge(
@@ -59,6 +65,7 @@ def merge(
     dry_run: bool,
     verify: bool,
     tolerance: float | None,
+    require_complete: bool,
     runtime: str,
     caffe_root: Path | None,
     threads: int | None,
@@ -81,24 +88,30 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel --verify --runtime opencv
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
+    from bnfold.cli.failed import reporting_failure
     from bnfold.cli.merge_verify import proof, show_proof
     from bnfold.cli.printing import show
     from bnfold.cli.terminal import json_bytes
     from bnfold.jobs import MergeJob, one_line_errors
     from bnfold.outputs import Outputs
+    from bnfold.report import check_complete
 
     options = folding(values)
     check = proof(verify, dry_run, options.phase.value, tolerance, runtime, caffe_root, threads)
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     json_file = None if json_target in (None, "-") else Path(json_target)
     extra = () if json_file is None else (json_file,)
-    with one_line_errors(), Outputs() as outputs:
+    failing = reporting_failure(json_target, [model, weights], force)
+    with one_line_errors(), failing, Outputs() as outputs:
         if dry_run:
             outputs.claim(extra, [model, weights], force)
             report = job.rehearse()
+            check_complete(report, require_complete)
         else:
             job.claim(outputs, force, extra)
-            report = check(job.write(outputs), outputs, quiet)
+            report = job.write(outputs)
+            check_complete(report, require_complete)
+            report = check(report, outputs, quiet)
         if json_file is not None:
             outputs.write(json_file, json_bytes(report))
     show(report, to_json=json_target == "-", quiet=quiet)

@@ -147,6 +147,7 @@ def prune(
     check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
+    from bnfold.cli.failed import reporting_failure
     from bnfold.cli.prune_printing import show
     from bnfold.cli.terminal import json_bytes
     from bnfold.fold import Options
@@ -157,7 +158,8 @@ def prune(
 
     json_file = None if json_target in (None, "-") else Path(json_target)
     extra = () if json_file is None else (json_file,)
-    with one_line_errors(), Outputs() as outputs:
+    failing = reporting_failure(json_target, [model, weights], force)
+    with one_line_errors(), failing, Outputs() as outputs:
         named = None if channels is None else read_channels(channels)
         wish = Slimming(ratio, threshold, named, multiple, least, exclude)
         options = Options(float32=float32)

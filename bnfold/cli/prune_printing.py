@@ -11,6 +11,9 @@ from bnfold.prune_report import PrunedLayer, PruneReport
 def show(report: PruneReport, *, to_json: bool, quiet: bool) -> None:
     """Print a report to standard output, and its warnings to standard error."""
     warn(*report.warnings)
+    measured = getattr(report, "accuracy", None)
+    if measured is not None and measured.doubt is not None:
+        warn(measured.doubt)
     if to_json:
         say_json(report)
     elif not quiet:

@@ -163,3 +163,35 @@ def test_opencv_that_is_missing_is_named(run, arguments, monkeypatch):
     ran = run(*arguments)
     assert ran.code == 2
     assert "pip install 'bnfold[opencv]'" in ran.err
+
+
+def test_a_least_accuracy_is_a_gate_of_its_own(run, arguments):
+    drop = ["--max-drop", "100"]
+    assert run(*arguments, *drop, "--min-top1", "50").code == 0
+    ran = run(*arguments, *drop, "--min-top1", "50.1", "--json", "-")
+    assert ran.code == 1
+    assert "top-1 is 50.00 % (2 of 4 images); at least 50.1 % are asked for" in ran.err
+    assert json.loads(ran.out)["min_top1"] == 50.1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--min-top1", "101"], "from 0 to 100"),
+        (["--min-top1", "many"], "from 0 to 100"),
+        (["--min-top1", "50", "--top", "2"], "top-1 is not counted"),
+    ],
+)
+def test_a_least_accuracy_that_cannot_be(run, arguments, options, says):
+    ran = run(*arguments, *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+def test_an_accuracy_that_guessing_reaches_gets_a_warning(run, arguments):
+    drop = ["--max-drop", "100"]
+    assert "guessing" not in run(*arguments, *drop).err
+    ran = run(*arguments, *drop, "--limit", "1", "--json", "-")
+    assert ran.code == 0
+    assert "1 of 1 images, which guessing among 3 classes reaches, too: the check proves" in ran.err
+    assert json.loads(ran.out)["doubt"] in ran.err

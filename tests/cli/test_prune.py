@@ -167,13 +167,16 @@ class TestAccuracy:
         assert {path.name for path in tmp_path.iterdir()} == {"small.prototxt", "small.caffemodel"}
 
     @pytest.mark.parametrize("folded", [(), ("--merge",)])
-    def test_a_drop_beyond_the_bound_writes_nothing(self, on_digits, tmp_path, folded):
+    def test_a_drop_beyond_the_bound_writes_a_report_alone(self, on_digits, tmp_path, folded):
         ran = on_digits("--round", "1", "--max-drop", "1", "--json", tmp_path / "r.json", *folded)
         assert ran.code == 1
         assert ran.err.count("\n") == 1
         assert "top-1 dropped by" in ran.err
-        assert "nothing was written" in ran.err
-        assert list(tmp_path.iterdir()) == []
+        assert "no network was written" in ran.err
+        report = json.loads((tmp_path / "r.json").read_text())
+        assert report["output_model"] is None
+        assert report["accuracy"]["passed"] is False
+        assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
     def test_is_in_the_json(self, on_digits):
         report = json.loads(on_digits("--max-drop", "100", "--json", "-").out)
@@ -186,3 +189,35 @@ class TestAccuracy:
         ran = prune("--ratio", "0.1", *more)
         assert ran.code == 2
         assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says", "more"),
+    [
+        (["--ratio", "0.2"], "--round 8 and --min-channels 1", r"--round (\d+) would remove (\d+)"),
+        (["--ratio", "0.01", "--round", "1"], "would go first", r"--ratio ([\d.]+) would remove"),
+        (["--threshold", "0"], "a |gamma| of at most 0", r"--threshold ([\d.]+) would remove"),
+        (["--ratio", "0.9", "--min-channels", "8"], "--min-channels 8", "lower --min-channels"),
+    ],
+)
+def test_a_pruning_that_removes_nothing_says_why_and_what_would(prune, options, says, more):
+    ran = prune(*options, "--dry-run", "--json", "-")
+    assert ran.code == 0
+    assert "no channel was removed: " in ran.err
+    assert says in ran.err
+    found = re.search(more, ran.err)
+    assert found is not None
+    if found.groups():
+        option = found[0].split()[0]
+        rest = [*options, "--round", "1"] if option != "--round" else options
+        report = json.loads(prune(*rest, option, found[1], "--dry-run", "--json", "-").out)
+        assert sum(len(layer["removed"]) for layer in report["layers"]) > 0
+
+
+def test_a_dry_run_folds_the_smaller_network_too(prune):
+    dry = json.loads(
+        prune("--ratio", "0.5", "--round", "1", "--merge", "--dry-run", "--json", "-").out
+    )
+    wet = json.loads(prune("--ratio", "0.5", "--round", "1", "--merge", "--json", "-").out)
+    assert dry["merged"]["layers"] == wet["merged"]["layers"]
+    assert dry["after"]["layers"] == wet["after"]["layers"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from models import Model
 
 import bnfold
 from tests.checks.mistakes import EXAMPLE, edit, nudge
@@ -152,7 +153,7 @@ def test_merge_with_json_carries_the_verification(run, arguments):
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_merge_that_fails_verification_leaves_nothing_behind(
+def test_a_merge_that_fails_verification_leaves_its_report_and_nothing_else(
     run, arguments, tmp_path, runtime, force
 ):
     if force:
@@ -164,8 +165,10 @@ def test_a_merge_that_fails_verification_leaves_nothing_behind(
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.count("\n") == 1
     assert f"{tmp_path / 'deploy.folded.prototxt'}: not the same function" in ran.err
-    assert "nothing was written" in ran.err
+    assert "no network was written" in ran.err
     assert ".part" not in ran.err
+    assert json.loads((tmp_path / "r.json").read_text())["output_model"] is None
+    (tmp_path / "r.json").unlink()
     assert snapshot(tmp_path) == before
 
 
@@ -226,3 +229,48 @@ def test_without_any_engine_merge_works_and_verify_says_what_to_install(argument
         "opencv not usable",
     ]
     assert "pip install 'bnfold[opencv]'" in ran.stdout
+
+
+def test_a_failed_merge_gives_its_report(run, arguments, pair, tmp_path):
+    failing = ["merge", *arguments, "--verify", "--runtime", "opencv", "--tolerance", "1e-12"]
+    ran = run(*failing, "--json", "-")
+    assert ran.code == 1
+    report = json.loads(ran.out)
+    assert report["verification"]["passed"] is False
+    assert report["output_model"] is report["output_weights"] is None
+    target = tmp_path / "report.json"
+    assert run(*failing, "--json", target).code == 1
+    assert json.loads(target.read_text()) == report
+    assert run(*failing, "--json", target).code == 2  # it is there now
+    assert run(*failing, "--json", target, "--force").code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*(path.name for path in pair), "report.json"]
+    )
+    options = bnfold.VerifyOptions(runtime="opencv", tolerance=1e-12)
+    with pytest.raises(bnfold.CheckFailedError) as failed:
+        bnfold.merge(*pair, verify=options)
+    assert failed.value.report.to_json() == report
+
+
+# ---------------------------------------------------------------- merge --require-complete
+
+
+def test_a_merge_that_must_be_complete_and_is_not_writes_nothing(run, tmp_path):
+    net = Model(seed=1).input("data", (1, 3, 8, 8)).plain("TanH", "t", "data").scale("s", "t")
+    net.plain("TanH", "u", "t").scale("v", "u").plain("TanH", "w", "u")
+    files = net.save(tmp_path)
+    for more in ([], ["--dry-run"]):
+        ran = run("merge", *files, "--require-complete", "--json", "-", *more)
+        assert ran.code == 1
+        assert "Scale layer 's' (line 8) and 1 more stay: " in ran.err
+        assert "no network was written" in ran.err
+        assert {one["fate"] for one in json.loads(ran.out)["layers"]} == {"kept"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(p.name for p in files)
+    with pytest.raises(bnfold.CheckFailedError) as failed:
+        bnfold.merge(*files, require_complete=True)
+    assert [one.layer for one in failed.value.report.standing] == ["s", "v"]
+    assert run("merge", *files).code == 0
+
+
+def test_a_merge_that_must_be_complete_and_is(run, arguments):
+    assert run("merge", *arguments, "--require-complete").code == 0

@@ -138,6 +138,8 @@ def slim(context: Context, wish: Slimming) -> Slimmed:
             else ranking.up_to(ranked, wish.threshold or 0.0)
         )
         chosen = ranking.keep_enough(flow, some, wish.least, wish.multiple)
+        if not chosen:
+            context.plan.warnings.append(_nothing(flow, ranked, some, wish))
     removed = flow.ties.members(one.root for one in chosen)
     slimmed = Slimmed(highest=max((one.score for one in chosen), default=None))
 
@@ -155,6 +157,42 @@ def slim(context: Context, wish: Slimming) -> Slimmed:
             slimmed.removed[layer] = tuple(np.flatnonzero(removed[own]).tolist())
     slimmed.stays = list(_stays(flow, found, reasons))
     return slimmed
+
+
+def _nothing(
+    flow: Flow, ranked: list[ranking.Ranked], some: list[ranking.Ranked], wish: Slimming
+) -> str:
+    """Why no channel goes, and with which option one would."""
+    if not ranked:
+        return "no channel was removed: there is none with a gamma that could go"
+    if not some and wish.ratio is not None:
+        total, first = sum(one.count for one in ranked), ranked[0].count
+        return (
+            f"no channel was removed: --ratio {wish.ratio:g} of the {total} that can go is less "
+            f"than the {first} that would go first; --ratio {_up(first / total)} would remove some"
+        )
+    if not some:
+        lowest = _up(ranked[0].score)
+        return (
+            f"no channel was removed: none has a |gamma| of at most {wish.threshold:g}; "
+            f"--threshold {lowest} would remove some"
+        )
+    count = sum(one.count for one in some)
+    start = f"no channel was removed: {count} would go, but --round {wish.multiple} and "
+    start += f"--min-channels {wish.least} have their layers keep them"
+    multiple = wish.multiple // 2
+    while multiple >= 1:
+        left = ranking.keep_enough(flow, some, wish.least, multiple)
+        if left:
+            return f"{start}; --round {multiple} would remove {sum(one.count for one in left)}"
+        multiple //= 2
+    return f"{start}; lower --min-channels, or remove more"
+
+
+def _up(number: float) -> str:
+    """A number in three digits that is not below it."""
+    rounded = float(f"{number:.3g}")
+    return f"{rounded if rounded >= number else number * 1.005:.3g}"
 
 
 def _excluded(flow: Flow, patterns: tuple[str, ...]) -> list[Refusal]:

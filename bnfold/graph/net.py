@@ -233,6 +233,8 @@ class Net:
 
         They come one by one, since all layers of a file may share one blob.
         """
+        if not any(layer.blob_names):
+            return
         lists = [self._sharing[name] for name in set(filter(None, layer.blob_names))]
         last = layer
         for other in merge(*lists, key=self._order.__getitem__):

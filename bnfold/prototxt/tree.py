@@ -143,8 +143,8 @@ class Field:
         Raises:
             PrototxtError: it is a scalar.
         """
-        if isinstance(self.value, Message):
-            return self.value
+        if isinstance(self._value, Message):
+            return self._value
         raise self._unexpected("expected a message { ... }")
 
     def string(self) -> str:
@@ -153,10 +153,11 @@ class Field:
         Raises:
             PrototxtError: it is not quoted, or has an escape that does not exist.
         """
-        if not (isinstance(self.value, Scalar) and self.value.is_string):
+        value = self.value
+        if not (isinstance(value, Scalar) and value.is_string):
             raise self._unexpected("expected a string in quotes")
         try:
-            return scalars.read_string(self.value.text)
+            return scalars.read_string(value.text)
         except ValueError as error:
             raise self.error(str(error)) from None
 
@@ -222,9 +223,10 @@ class Field:
         return number
 
     def _bare(self, expected: str) -> str:
-        if isinstance(self.value, Message) or self.value.is_string:
+        value = self.value
+        if isinstance(value, Message) or value.is_string:
             raise self._unexpected(expected)
-        return scalars.canonical(self.value.text)
+        return scalars.canonical(value.text)
 
     def _unexpected(self, expected: str) -> PrototxtError:
         if isinstance(self.value, Message):

@@ -7,10 +7,16 @@ rewrite must not look through, none may. What is known of each type stands in la
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from bnfold.caffemodel import schema
 from bnfold.graph.layer_type import LayerType, words
 from bnfold.graph.layer_types import LAYER_TYPES
 from bnfold.graph.net import ForkFields, Layer
 from bnfold.graph.phase import Phase, own_phase
+from bnfold.prototxt import Field, Message, PrototxtError
 
 FUSED = words(
     "relu fuse_relu fused_relu with_relu combine_relu negative_slope activation fusion_type"
@@ -105,11 +111,35 @@ def _sorted_out(layer: Layer, known: LayerType) -> ForkFields:
             continue
         fields = known.params[one.name]
         if fields is not None:
-            names = {inner.name for inner in one.message().fields} - fields
+            inner = one.message().fields
+            names = {field.name for field in inner} - fields
             windows |= names & known.window_fields
             foreign |= names - known.window_fields
+            foreign.update(_foreign_values(one.name, inner))
     unknown = sorted(name for name in foreign if not _is_harmless(name))
     return tuple(unknown), tuple(sorted(windows))
+
+
+def _foreign_values(message: str, fields: Sequence[Field]) -> Iterator[str]:
+    """What stands in a field for a choice that Caffe does not offer, as "operation: DIFF"."""
+    for field in fields:
+        choices = _choices(message, field.name)
+        if choices and not isinstance(field.value, Message) and not _is_harmless(field.name):
+            try:
+                field.enum(choices)
+            except PrototxtError:
+                yield f"{field.name}: {field.value.text}"
+
+
+@cache
+def _choices(message: str, field: str) -> Mapping[str, int]:
+    """The values of a field that is an enum in the schema; none for any other."""
+    layer: Any = schema.message("LayerParameter").DESCRIPTOR
+    holder = layer.fields_by_name.get(message)
+    found = None if holder is None else holder.message_type.fields_by_name.get(field)
+    if found is None or found.enum_type is None:
+        return {}
+    return {value.name: value.number for value in found.enum_type.values}
 
 
 def _is_harmless(name: str) -> bool:

@@ -231,3 +231,16 @@ def test_dropout_with_a_phase_of_its_own_takes_no_channel_for_constant(tmp_path)
     net = zeroed(start().conv("c", "data", C, 1), "c")
     net.plain("Dropout", "x", "c", words="phase: TRAIN").conv("d", "x", C, 1)
     assert merge_model(tmp_path, net, engine_caffe=False).text == net.text
+
+
+def test_a_choice_that_only_a_fork_has_leaves_its_layer_alone_and_no_other(tmp_path):
+    net = start().conv("c", "data", C, 1).batch_norm("b", "c").conv("e", "data", C, 1)
+    net.layer(
+        'name: "x" type: "Eltwise" bottom: "c" bottom: "e" top: "x" '
+        "eltwise_param { operation: DIFF }"
+    )
+    net.channels["x"] = C
+    net.scale("s", "x", "s", bias=True)
+    merged = merge_model(tmp_path, net)
+    assert "b" in merged.folded
+    assert "operation: DIFF" in merged.reasons["s"].text

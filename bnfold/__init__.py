@@ -106,6 +106,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    # `help` and completion ask for the names, and would see those that were used already.
+    return [*__all__, "__all__", "__doc__", "__file__", "__name__", "__path__", "__spec__"]
+
+
 def __getattr__(name: str) -> Any:
     # numpy and protobuf take a while to import; `bnfold --version` should not wait for them.
     if name not in _HOMES:

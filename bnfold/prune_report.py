@@ -12,6 +12,8 @@ from bnfold.fold.channels.slim import Border, Stays
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Shape, Value, layer_cost
 from bnfold.report import Counts, Report
+from bnfold.report.text import plural, size_words
+from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.prune/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -51,8 +53,8 @@ class PrunedLayer:
     after: Size
 
 
-@dataclass(frozen=True)
-class PruneReport:
+@dataclass(frozen=True, repr=False)
+class PruneReport(Summary):
     """What was taken out, and what was written.
 
     Attributes:
@@ -92,6 +94,62 @@ class PruneReport:
         """How many channels there were."""
         return sum(layer.before.channels for layer in self.layers)
 
+    def lines(self) -> list[str]:
+        """What became of each layer, and what came of it all."""
+        return [*self.rows(), *self.remarks(), *self.closing()]
+
+    def headline(self) -> str:
+        """The model, and how many channels went."""
+        return f"{self.model}: {self.closing()[0]}"
+
+    def rows(self) -> list[str]:
+        """A line for each layer with weights."""
+        return [
+            " ".join([_verb(layer), f"{layer.layer} ({layer.type}):", *_cells(layer)])
+            for layer in self.layers
+        ]
+
+    def remarks(self) -> list[str]:
+        """What could not go and why, and where the result is not exact."""
+        lines = [
+            f"stays {stays.layer}: {plural(stays.count, 'channel')}: {stays.reason.text} "
+            f"[{stays.reason.code.value}]"
+            for stays in self.stays
+        ]
+        lines += [
+            f"border {border.layer}: where its window meets padding, outputs are off by up to "
+            f"{border.bound:.3g}; elsewhere exact"
+            for border in self.borders
+        ]
+        return lines
+
+    def closing(self) -> list[str]:
+        """The sums, and what was written."""
+        before, after = self.before, self.after
+        line = f"removed {self.removed:,} of {plural(self.channels, 'channel')}"
+        if self.highest is not None:
+            line += f", |gamma| up to {self.highest:.3g}"
+        lines = [line]
+        if before.parameters is not None and after.parameters is not None:
+            line = f"parameters {before.parameters:,} -> {after.parameters:,}"
+            line += (
+                f", operations {before.operations / 1e6:,.1f} M -> {after.operations / 1e6:,.1f} M"
+            )
+            if before.weights_bytes is not None and after.weights_bytes is not None:
+                was, now = size_words(before.weights_bytes), size_words(after.weights_bytes)
+                line += f", weights {was} -> {now}"
+            lines.append(line)
+        if self.merged is not None:
+            lines.append(f"folded: layers {before.layers} -> {after.layers}")
+        lines += self._measured()
+        if self.output_model is not None:
+            lines.append(f"wrote {self.output_model} and {self.output_weights}")
+        return lines
+
+    def _measured(self) -> list[str]:
+        """What was measured of both networks, in lines."""
+        return []
+
     def to_json(self) -> dict[str, Any]:
         """The report as the JSON object that README.md documents."""
         return {
@@ -110,6 +168,29 @@ class PruneReport:
             "after": asdict(self.after),
             "merged": None if self.merged is None else self.merged.to_json(),
         }
+
+
+def _verb(layer: PrunedLayer) -> str:
+    if layer.removed:
+        return "pruned"
+    return "narrowed" if layer.before != layer.after else "kept"
+
+
+def _cells(layer: PrunedLayer) -> list[str]:
+    """Channels, parameters and operations of a layer, each before and after."""
+    before, after = layer.before, layer.after
+    cells = [
+        f"channels {change(before.channels, after.channels)}",
+        f"parameters {change(before.parameters, after.parameters)}",
+    ]
+    if before.operations is not None and after.operations is not None:
+        cells.append(f"operations {change(before.operations, after.operations)}")
+    return cells
+
+
+def change(before: int, after: int) -> str:
+    """A number before and after, or once where it is the same."""
+    return f"{before:,}" if before == after else f"{before:,} -> {after:,}"
 
 
 def sizes(context: Context, shapes: Mapping[Value, Shape | None]) -> dict[Layer, Size]:

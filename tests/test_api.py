@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -128,19 +129,20 @@ ALLOWED = {
     "import_path": set(),
     "whole": set(),
     "spelling": set(),
+    "summary": {"printable"},
     "prototxt": set(),
     "caffemodel": set(),
     "graph": {"prototxt", "caffemodel", "errors"},
     "fold": {"graph", "prototxt", "caffemodel", "errors", "spelling"},
     "outputs": {"errors"},
-    "report": {"fold", "graph", "prototxt", "caffemodel", "errors"},
+    "report": {"summary", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path", "whole"},
     "checks": {
         *("runtimes", "jobs", "report", "prune_report", "outputs", "fold", "graph", "prototxt"),
-        *("caffemodel", "errors", "import_path", "whole"),
+        *("caffemodel", "errors", "import_path", "whole", "summary"),
     },
-    "prune_report": {"report", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "prune_report": {"report", "summary", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "pruning": {
         *("prune_report", "jobs", "report", "outputs", "fold", "graph", "prototxt"),
         *("caffemodel", "errors", "whole"),
@@ -181,3 +183,43 @@ def test_nobody_imports_the_command_line():
         inside = path.relative_to(ROOT).parts[0]
         if inside not in ("cli", "__main__.py"):
             assert "cli" not in rooms_that(path), path
+
+
+# ---------------------------------------------------------------- what a person sees
+
+
+def test_dir_lists_the_public_names_and_nothing_else():
+    listed = {name for name in dir(bnfold) if not name.startswith("_")}
+    assert listed == {name for name in bnfold.__all__ if not name.startswith("_")}
+
+
+def test_help_shows_what_each_public_name_is():
+    shown = pydoc.plain(pydoc.render_doc(bnfold))
+    assert "Fold the batch normalisation of a trained network into its weights." in shown
+    for name in bnfold.__all__:
+        assert name.strip("_") in shown.replace("VERSION", "version")
+
+
+def test_a_report_fits_a_screen_and_its_summary_is_what_the_command_prints(pair, capfd):
+    report = bnfold.inspect(*pair)
+    assert repr(report) == (
+        f"<Report: {pair[0]}: 1 affine layer: folded 1, into 1 layer; "
+        "engine CAFFE set on 1 convolution>"
+    )
+    command = [sys.executable, "-m", "bnfold", "inspect", *map(str, pair)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert report.summary() + "\n" == printed
+
+
+def test_every_report_has_a_short_form_and_a_summary(pair, opencv):
+    options = bnfold.VerifyOptions(runtime="opencv")
+    merged = bnfold.merge(*pair, verify=options)
+    assert merged.summary().splitlines()[-1].startswith("verified: same function")
+    pruned = bnfold.prune(*pair, ratio=0.5, multiple=1, dry_run=True)
+    found = bnfold.verify(*pair, options=options)
+    measured = bnfold.bench(*pair, runtime="opencv", repeats=1)
+    for report in (merged, pruned, found, measured):
+        assert repr(report).startswith(f"<{type(report).__name__}: ")
+        assert len(repr(report)) < 400
+        assert "\n" not in repr(report)
+        assert len(report.summary().splitlines()) > 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.checks.batches import BadImage
+from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.accuracy/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -84,8 +85,8 @@ class Changed:
     after: Answer
 
 
-@dataclass(frozen=True)
-class AccuracyReport:
+@dataclass(frozen=True, repr=False)
+class AccuracyReport(Summary):
     """The accuracy of a network and of its folded form, on the same images.
 
     Attributes:
@@ -188,6 +189,18 @@ class AccuracyReport:
     def passed(self) -> bool:
         """Whether no metric dropped too much or is too low; what is just allowed passes."""
         return self.failure is None
+
+    def lines(self) -> list[str]:
+        """The engine and the images, the answers that changed, and each kind of accuracy."""
+        from bnfold.checks import accuracy_text
+
+        return accuracy_text.lines(self)
+
+    def headline(self) -> str:
+        """Each kind of accuracy, before and after."""
+        from bnfold.checks import accuracy_text
+
+        return f"{self.folded_weights}: {'; '.join(accuracy_text.metric_lines(self))}"
 
     def to_json(self) -> dict[str, Any]:
         """The report as the JSON object that README.md documents."""

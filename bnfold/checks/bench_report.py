@@ -11,6 +11,7 @@ from bnfold.checks.noise import SEED
 from bnfold.checks.spread import Spread
 from bnfold.report import Counts
 from bnfold.runtimes.protocol import Shape
+from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.bench/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -69,8 +70,8 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True)
-class BenchReport:
+@dataclass(frozen=True, repr=False)
+class BenchReport(Summary):
     """What was measured, and on what.
 
     Attributes:
@@ -99,6 +100,18 @@ class BenchReport:
     after: Counts
     removed: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+
+    def lines(self) -> list[str]:
+        """The engine, the sizes, and what each setting came to."""
+        from bnfold.checks import bench_text
+
+        return bench_text.lines(self)
+
+    def headline(self) -> str:
+        """What the first setting came to."""
+        from bnfold.checks import bench_text
+
+        return f"{self.folded_model}: {bench_text.closing(self.comparisons[0], self)}"
 
     def to_json(self) -> dict[str, Any]:
         """The report as the JSON object that README.md documents."""

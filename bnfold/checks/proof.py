@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.checks.verification import Verification
+from bnfold.checks.verification_text import verdict
 from bnfold.checks.verify import Files, PathLike, Progress, VerifyOptions, verify_files
 from bnfold.errors import BnfoldError, CheckFailedError
 from bnfold.fold import Options, Plan
@@ -16,7 +17,7 @@ from bnfold.outputs import Outputs
 from bnfold.report import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifiedReport(Report):
     """The report of a merge that was verified before its outputs took their names.
 
@@ -31,6 +32,10 @@ class VerifiedReport(Report):
         """A report with its verification."""
         values = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
         return cls(**values, verification=verification)
+
+    def lines(self) -> list[str]:
+        """Those of the merge, and the verdict."""
+        return [*super().lines(), f"verified: {verdict(self.verification)}"]
 
     def to_json(self) -> dict[str, Any]:
         """The report's JSON object, with the verification's own under `verification`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from bnfold.checks.accuracy import BATCH, accuracy
 from bnfold.checks.accuracy_report import AccuracyReport
+from bnfold.checks.accuracy_text import metric_lines
 from bnfold.checks.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError, CheckFailedError
 from bnfold.jobs import PathLike
@@ -42,7 +43,7 @@ class AccuracyOptions:
     caffe_root: PathLike | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeasuredPruneReport(PruneReport):
     """The report of a pruning whose accuracy was measured before its outputs took their names.
 
@@ -51,6 +52,9 @@ class MeasuredPruneReport(PruneReport):
     """
 
     accuracy: AccuracyReport | None = None
+
+    def _measured(self) -> list[str]:
+        return [] if self.accuracy is None else metric_lines(self.accuracy)
 
     def to_json(self) -> dict[str, Any]:
         """The report's JSON object, with that of the accuracy under `accuracy`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from bnfold.checks.compare import Difference
 from bnfold.checks.places import Pair
+from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.verify/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -73,8 +74,8 @@ class Compared:
         }
 
 
-@dataclass(frozen=True)
-class Verification:
+@dataclass(frozen=True, repr=False)
+class Verification(Summary):
     """Whether two networks are the same function, on the inputs they were given.
 
     Attributes:
@@ -166,6 +167,18 @@ class Verification:
             f"the networks part at layer '{pair.layer}' ({pair.type}, line {pair.line} of "
             f"{self.folded_model.name}{value}){_channel(parted)}"
         )
+
+    def lines(self) -> list[str]:
+        """The engine and the inputs, every value that was compared, and the verdict."""
+        from bnfold.checks import verification_text
+
+        return list(verification_text.lines(self))
+
+    def headline(self) -> str:
+        """Whether, on what, in what, and how near."""
+        from bnfold.checks import verification_text
+
+        return f"{self.folded_model}: {verification_text.verdict(self)}"
 
     def to_json(self) -> dict[str, Any]:
         """The verification as the JSON object that README.md documents."""

@@ -20,10 +20,8 @@ from bnfold.cli.preprocess_options import preprocess_options
 from bnfold.cli.usage import check_engine, check_json_only
 
 if TYPE_CHECKING:
-    from bnfold.checks.accuracy_report import AccuracyReport, Answer
+    from bnfold.checks.accuracy_report import AccuracyReport
     from bnfold.checks.preprocess import PreprocessOptions
-
-_SHOWN = 20
 
 
 @click.command(
@@ -137,7 +135,7 @@ def accuracy(
     if json_target == "-":
         say_json(report)
     elif not quiet:
-        say(*_lines(report))
+        say(*report.lines())
     if report.failure is not None:
         raise CheckFailedError(report.failure)
 
@@ -164,47 +162,3 @@ def _warnings(report: AccuracyReport) -> list[str]:
             )
     found += [f"passed over {bad.name}: {bad.reason}" for bad in report.bad]
     return found
-
-
-def _lines(report: AccuracyReport) -> list[str]:
-    lines = [f"engine {report.engine}", f"images {report.images} of {report.source}"]
-    if report.bad:
-        lines[-1] += f", {len(report.bad)} unreadable ones passed over"
-    for changed in report.changed[:_SHOWN]:
-        label = "" if changed.label is None else f" (class {changed.label})"
-        lines.append(
-            f"changed {changed.name}{label}: {_answer(changed.before)} -> {_answer(changed.after)}"
-        )
-    if len(report.changed) > _SHOWN:
-        lines.append(f"changed: {len(report.changed) - _SHOWN} more, all of them in the --json")
-    lines += metric_lines(report)
-    same = report.images - len(report.changed)
-    where = f" ({report.largest_at})" if report.largest_at else ""
-    lines.append(
-        f"same answer on {same} of {report.images} images; largest difference of a score "
-        f"{report.largest_difference:.3g}{where}"
-    )
-    share = report.engine_seconds / report.seconds if report.seconds else 1.0
-    lines.append(f"{report.seconds:.1f} s, {100 * share:.0f} % of them in the engine")
-    return lines
-
-
-def metric_lines(report: AccuracyReport) -> list[str]:
-    """A line for each kind of accuracy, before and after."""
-    from bnfold.checks.accuracy_report import percent
-
-    lines = []
-    for metric in report.metrics:
-        right = ""
-        if metric.right_before is not None:
-            right = f" ({metric.right_before} -> {metric.right_after} of {report.images})"
-        drop = float(metric.drop)
-        move = "the same" if not drop else f"{abs(drop):.4g} points {'lost' if drop > 0 else 'won'}"
-        lines.append(
-            f"{metric.name} {percent(metric.before)} -> {percent(metric.after)}{right}, {move}"
-        )
-    return lines
-
-
-def _answer(answer: Answer) -> str:
-    return "nothing" if answer.label is None else f"{answer.label} at {answer.score:.4f}"

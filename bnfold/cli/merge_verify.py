@@ -57,8 +57,8 @@ def show_proof(report: Report, *, quiet: bool) -> None:
     found = getattr(report, "verification", None)
     if found is None:
         return
+    from bnfold.checks.verification_text import verdict
     from bnfold.cli.terminal import say, warn
-    from bnfold.cli.verify_printing import verdict
 
     warn(*found.notes)
     if not quiet:

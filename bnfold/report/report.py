@@ -23,6 +23,7 @@ from bnfold.fold import (
 from bnfold.graph import LAYER_TYPES, Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
+from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.report/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -81,8 +82,8 @@ class Counts:
         return cls(len(layers), affine, *work, parameters, size, raw)
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Summary):
     """What was planned, and what was written.
 
     Attributes:
@@ -106,6 +107,18 @@ class Report:
     def standing(self) -> tuple[Outcome, ...]:
         """The affine layers that are left in the phase, as they were or as one Scale."""
         return tuple(filter(_stands, self.plan.of(Fate.KEPT, Fate.SCALE)))
+
+    def lines(self) -> list[str]:
+        """What became of each layer, and what came of it all."""
+        from bnfold.report import text
+
+        return [*text.rows(self), *text.closing(self)]
+
+    def headline(self) -> str:
+        """The model, and how much went where."""
+        from bnfold.report import text
+
+        return f"{self.model}: {text.closing(self)[0]}"
 
     def to_json(self) -> dict[str, Any]:
         """The report as the JSON object that README.md documents."""

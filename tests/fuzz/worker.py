@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -31,6 +32,7 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._age = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="bnfold-fuzz-")
 
     def judge(self, target: str, files: Mapping[str, bytes]) -> str:
         """What is wrong with how a target takes these files: a line, the same for the same fault.
@@ -65,7 +67,7 @@ class Worker:
         self.close()
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other,), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, self._folder.name), daemon=True)
         self._process.start()
         other.close()
         self._pipe.recv()
@@ -90,9 +92,10 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        self._folder.cleanup()
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, folder: str) -> None:
     from . import targets
 
     targets.warm()
@@ -102,15 +105,10 @@ def _serve(pipe: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe.send("ready")
-    folder = Path(tempfile.mkdtemp(prefix="bnfold-fuzz-"))
-    try:
+    with contextlib.suppress(EOFError):
         while True:
             target, files = pipe.recv()
-            pipe.send(_judge(targets.TARGETS[target], target, files, folder))
-    except EOFError:
-        pass
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            pipe.send(_judge(targets.TARGETS[target], target, files, Path(folder)))
 
 
 def _judge(call: object, target: str, files: Mapping[str, bytes], top: Path) -> str:

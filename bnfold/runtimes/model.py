@@ -27,12 +27,13 @@ class Model:
         outputs: where the values come from that nobody reads, by their names.
         unread: the inputs that no layer reads; to Caffe they are outputs too.
         outside: the layers of the file that do not run.
+        net: the network itself.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._document, net = _read(path)
-        self._net = net
+        self.net = net
         self._running = [layer for layer in net.layers if layer.type != "Input"]
         self.inputs = _inputs(self._document.root, net)
         _check_sizes(path, self.inputs)

@@ -139,3 +139,24 @@ def test_pycaffe_has_no_fusion_to_ask_for(pycaffe, tmp_path):
     assert not pycaffe.has_fusion
     with pytest.raises(EngineError, match="no fusion"):
         pycaffe.load(*save(tmp_path, CHAIN, CHAIN_BLOBS), fusion=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "count"),
+    [
+        ('type: "Scale" scale_param { axis: -1 }', 3),
+        ('type: "Scale" scale_param { axis: 1 num_axes: 2 }', 3),
+        ('type: "Bias"', 2),
+        ('type: "PReLU"', 4),
+        ('type: "PReLU" prelu_param { channel_shared: true }', 3),
+    ],
+)
+def test_numbers_of_another_count_than_the_input_calls_for(runtime, layer, count, tmp_path):
+    text = (
+        'layer { name: "data" type: "Input" top: "data"\n'
+        "  input_param { shape { dim: 1 dim: 3 dim: 64 dim: 64 } } }\n"
+        f'layer {{ name: "s" bottom: "data" top: "s" {layer} }}\n'
+    )
+    with pytest.raises(EngineError) as caught:
+        runtime.load(*save(tmp_path, text, {"s": [np.ones(count)]}, "bad"))
+    assert caught.value.layer == "s"

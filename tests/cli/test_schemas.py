@@ -1,0 +1,143 @@
+"""Every JSON report keeps to the schema that is shipped for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import resources
+
+import pytest
+from conftest import EXAMPLE
+from fold.branching import small_rep_vgg
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from referencing import Registry, Resource
+
+COMMANDS = ("accuracy", "bench", "prune", "report", "runtimes", "verify")
+SCHEMAS = {
+    path.name: json.loads(path.read_text(encoding="utf-8"))
+    for path in (resources.files("bnfold") / "schemas").iterdir()
+    if path.name.endswith(".schema.json")
+}
+REGISTRY = Registry().with_resources(
+    (name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items()
+)
+
+
+def check(document: dict) -> None:
+    """Hold a document to the schema that its own `format` names."""
+    kind = document["format"].removeprefix("bnfold.").partition("/")[0]
+    Draft202012Validator(SCHEMAS[f"{kind}.schema.json"], registry=REGISTRY).validate(document)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the example, where commands may write."""
+    return shutil.copytree(EXAMPLE, tmp_path / "digits")
+
+
+@pytest.fixture
+def pair(folder):
+    return "--model", folder / "deploy.prototxt", "--weights", folder / "digits.caffemodel"
+
+
+@pytest.fixture
+def report_of(run):
+    """Run a command with `--json -`; gives the exit code and the report, checked."""
+
+    def report_of(*arguments) -> tuple[int, dict]:
+        ran = run(*arguments, "--json", "-")
+        document = json.loads(ran.out)
+        check(document)
+        return ran.code, document
+
+    return report_of
+
+
+def test_there_is_a_schema_for_every_format():
+    assert sorted(SCHEMAS) == sorted(f"{name}.schema.json" for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_every_schema_is_a_schema(name):
+    Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+def test_a_key_that_is_not_documented_is_found():
+    document = {"format": "bnfold.runtimes/1", "runtimes": [], "more": 1}
+    with pytest.raises(ValidationError, match="more"):
+        check(document)
+
+
+def test_merge(report_of, pair):
+    code, report = report_of("merge", *pair)
+    assert code == 0
+    assert report["layers"]
+    assert report["engines"]
+
+
+def test_merge_with_a_verification(report_of, pair, opencv):
+    code, report = report_of("merge", *pair, "--verify", "--runtime", "opencv")
+    assert code == 0
+    assert report["verification"]["outputs"]
+
+
+def test_inspect_without_weights(report_of, pair):
+    code, report = report_of("inspect", *pair[:2])
+    assert code == 0
+    assert report["weights"] is None
+
+
+def test_inspect_of_branches(report_of, tmp_path):
+    model, weights = small_rep_vgg().save(tmp_path)
+    code, report = report_of("inspect", "--model", model, "--weights", weights)
+    assert code == 0
+    assert report["branches"]
+
+
+def test_verify_that_passes_and_verify_that_fails(run, report_of, pair, folder, opencv):
+    assert run("merge", *pair).code == 0
+    code, report = report_of("verify", *pair, "--runtime", "opencv", "--layers")
+    assert (code, report["passed"]) == (0, True)
+    assert report["layers"]
+    folded = folder / "digits.folded.caffemodel"
+    folded.unlink()
+    assert run("merge", *pair, "--eps", "0.1", "--force").code == 0
+    code, report = report_of("verify", *pair, "--runtime", "opencv")
+    assert (code, report["passed"]) == (1, False)
+    assert report["parted"]
+
+
+def test_accuracy(run, report_of, pair, folder, opencv):
+    assert run("merge", *pair).code == 0
+    images = ("--images", folder / "val.txt", "--limit", "24")
+    preprocess = ("--preprocess", folder / "preprocess.toml")
+    code, report = report_of("accuracy", *pair, *images, *preprocess, "--runtime", "opencv")
+    assert code == 0
+    assert report["images"] == 24
+
+
+def test_bench(run, report_of, pair, opencv):
+    assert run("merge", *pair).code == 0
+    code, report = report_of("bench", *pair, "--runtime", "opencv", "--repeats", "10")
+    assert code == 0
+    assert report["comparisons"]
+
+
+def test_prune_and_prune_with_merge_and_images(report_of, pair, folder, opencv):
+    least = ("--ratio", "0.1", "--round", "1")
+    code, report = report_of("prune", *pair, *least)
+    assert code == 0
+    assert report["merged"] is None
+    images = ("--images", folder / "val.txt", "--limit", "24", "--runtime", "opencv")
+    preprocess = ("--preprocess", folder / "preprocess.toml")
+    code, report = report_of("prune", *pair, *least, "--merge", "--force", *images, *preprocess)
+    assert code == 0
+    assert report["merged"]["layers"]
+    assert report["accuracy"]["images"] == 24
+
+
+def test_runtimes(report_of):
+    code, report = report_of("runtimes")
+    assert code == 0
+    assert {row["name"] for row in report["runtimes"]} == {"opencv", "pycaffe"}

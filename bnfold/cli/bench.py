@@ -72,7 +72,7 @@ def bench(
     """
     check_json_only(json_target)
     check_engine(runtime)
-    not_with("--repeats, which says how many rounds there are,", repeats is not None, ["seconds"])
+    not_with("--repeats", repeats is not None, ["seconds"])
     import bnfold
     from bnfold.cli.bench_printing import show
     from bnfold.cli.progress import progress

@@ -143,7 +143,7 @@ def prune(
     if sum(given is not None for given in (ratio, threshold, channels)) != 1:
         raise click.UsageError("give one of --ratio, --threshold and --channels")
     only_with("--images", images is not None, ["max_drop", *_MEASURING, *PREPROCESS, *RUNTIME])
-    not_with("--channels, which says all that goes,", channels is not None, ["multiple", "least"])
+    not_with("--channels", channels is not None, ["multiple", "least"])
     check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")

@@ -106,7 +106,7 @@ def verify(
         raise click.UsageError("--images and --random exclude each other; choose one of the two")
     only_with("--images", images is not None, ["root", *PREPROCESS])
     both = images is not None and tolerance is not None
-    not_with("--images and --tolerance, where nothing is random", both, ["seed"])
+    not_with("--images and --tolerance", both, ["seed"])
     options = bnfold.VerifyOptions(
         images=images,
         root=root,

@@ -11,7 +11,6 @@ neighbouring float32.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -24,10 +23,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+import bnfold
+
+from .rewriting import Judged, import_all, rewrite, rewrites_again
 from .translate import Translator
 from .wiring import Array
 
@@ -38,20 +40,6 @@ SECONDS = 60
 MEMORY = 4 << 30
 LEAST_BYTES = 10
 DECIDING = frozenset({"ArgMax", "Threshold"})
-
-
-class Judged(Protocol):
-    """A network and what to do with it: see wiring.Case."""
-
-    @property
-    def command(self) -> str: ...
-    @property
-    def options(self) -> dict[str, Any]: ...
-    @property
-    def seed(self) -> int: ...
-    def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write both files; gives their paths."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -92,7 +80,7 @@ class Judge:
         caffe.set_mode_cpu()
         self._caffe = caffe
         self._translate = Translator(caffe_pb2)
-        _import_all()
+        import_all()
 
     def __call__(self, case: Judged) -> Verdict:
         """Merge the network, run both, and compare."""
@@ -121,10 +109,12 @@ class Judge:
             return say(verdict="unfit", detail="")
         allowed = self._allowed(net, feeds, expected, case.seed)
         say(stage="merge")
-        after, exact, folded = _rewrite(case, *before)
-        if after is None:
-            return say(verdict="error", detail=exact)
-        if not exact:
+        try:
+            made = rewrite(case, *before)
+        except bnfold.BnfoldError as error:
+            return say(verdict="error", detail=str(error).replace(str(folder), ""))
+        after, folded = made.files, made.folded
+        if not made.is_exact:
             return say(verdict="same", detail="", folded=folded)
         say(stage="after")
         other = self._load(folder, *after)
@@ -132,8 +122,8 @@ class Judge:
         if wrong:
             return say(verdict="differs", detail=wrong)
         # These take as long as the rest, and what they find is in many networks or in none.
-        if case.command == "merge" and case.seed % 3 == 0:
-            unstable = _unstable(case, after)
+        if made.is_final and case.seed % 3 == 0:
+            unstable = rewrites_again(case, after)
             if unstable:
                 return say(verdict="unstable", detail=unstable)
         if case.seed % 3 != 1:
@@ -220,56 +210,6 @@ class Judge:
                     f"rounding allows {allowed[name]:.3g}"
                 )
         return ""
-
-
-def _import_all() -> None:
-    """Import what every fork would import for itself."""
-    import importlib
-    import pkgutil
-
-    import bnfold.fold.channels
-
-    for module in pkgutil.walk_packages(bnfold.__path__, "bnfold."):
-        if not module.name.startswith(("bnfold.runtimes.pycaffe_child", "bnfold.__main__")):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module.name)
-
-
-def _rewrite(case: Judged, model: Path, weights: Path) -> tuple[tuple[Path, Path] | None, Any, int]:
-    """The files after it, whether they must be equal, and how many layers went."""
-    import bnfold
-
-    folder = model.parent / "after"
-    folder.mkdir()
-    outputs = {
-        "output_model": folder / "net.prototxt",
-        "output_weights": folder / "net.caffemodel",
-    }
-    exact = True
-    try:
-        if case.command == "prune":
-            exact = not bnfold.prune(model, weights, **outputs, **case.options).borders
-        else:
-            bnfold.merge(model, weights, **outputs, **case.options)
-    except bnfold.BnfoldError as error:
-        return None, str(error).replace(str(model.parent), ""), 0
-    after = (outputs["output_model"], outputs["output_weights"])
-    went = model.read_bytes().count(b"layer {") - after[0].read_bytes().count(b"layer {")
-    return after, exact, went
-
-
-def _unstable(case: Judged, files: tuple[Path, Path]) -> str:
-    import bnfold
-
-    again = tuple(path.parent / f"again{path.suffix}" for path in files)
-    try:
-        bnfold.merge(*files, output_model=again[0], output_weights=again[1], **case.options)
-    except bnfold.BnfoldError as error:
-        return f"a second merge is refused: {error}".replace(str(files[0].parent), "")
-    for once, twice in zip(files, again, strict=True):
-        if once.read_bytes() != twice.read_bytes():
-            return f"a second merge changes the {once.suffix[1:]}"
-    return ""
 
 
 def _feeds(net: Any, seed: int, more: int = 0) -> dict[str, Array]:

@@ -37,12 +37,13 @@ def shrink(case: Case, fails: Callable[[Case], bool], seconds: float) -> Case:
 
 def without(nodes: tuple[Node, ...], gone: Node) -> tuple[Node, ...]:
     """The layers without one of them; who read what it wrote reads what it read."""
+    gone = next(node for node in nodes if node.name == gone.name)
     renamed: dict[str, str] = {}
     if gone.bottoms:
         renamed = {top: gone.bottoms[0] for top in gone.tops if top not in gone.bottoms}
     found = []
     for node in nodes:
-        if node is gone:
+        if node.name == gone.name:
             continue
         bottoms = tuple(renamed.get(bottom, bottom) for bottom in node.bottoms)
         tops = tuple(renamed.get(top, top) if top in node.bottoms else top for top in node.tops)
@@ -54,9 +55,15 @@ def _fewer_layers(case: Case) -> Iterator[Case]:
     count = len(case.nodes)
     for last in (count // 2, 3 * count // 4, count - 2, count - 1):
         yield replace(case, nodes=case.nodes[:last])
-    for node in reversed(case.nodes):
-        if node.type != "Input":
-            yield replace(case, nodes=without(case.nodes, node))
+    size = max(1, count // 4)
+    while size:
+        for end in range(count, 0, -size):
+            nodes = case.nodes
+            for gone in case.nodes[max(0, end - size) : end]:
+                nodes = nodes if gone.type == "Input" else without(nodes, gone)
+            if len(nodes) < count:
+                yield replace(case, nodes=nodes)
+        size //= 2
     for node in case.nodes:
         if node.type == "Input" and not any(node.name in other.bottoms for other in case.nodes):
             yield replace(case, nodes=without(case.nodes, node))

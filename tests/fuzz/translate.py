@@ -3,7 +3,7 @@
 The same translation is made of the network before and after, so it need not be any real fork's
 meaning; it must only be one that a fork could give the words, and that a wrong rewrite shows.
 
-    convolution_param { relu: true }        a ReLU behind (Intel's fork)
+    convolution_param { relu: true }        a ReLU behind (Intel's fork); inner_product_param, too
     dropout_param { scale_train: false }    values shrink by the ratio when the network is used
     pooling_param { pad_mode }              a row and a column more, of zeros
     zz_mode, on any other layer             a TanH behind
@@ -28,6 +28,7 @@ TYPES = {
 }
 FIELDS = {
     "ConvolutionParameter": ("relu",),
+    "InnerProductParameter": ("relu",),
     "DropoutParameter": ("scale_train",),
     "PoolingParameter": ("pad_mode",),
     "BNParameter": ("bn_mode",),
@@ -94,7 +95,7 @@ class Translator:
     def _layer(self, layer: Any, record: Any, stored: Any) -> list[Any]:
         kind, behind = layer.type, []
         layer.type = TYPES.get(kind, kind)
-        if layer.convolution_param.relu:
+        if layer.convolution_param.relu or layer.inner_product_param.relu:
             behind.append(self._new("ReLU", layer, "relu"))
         holder = _HOLDERS.get(kind)
         if holder and getattr(layer, holder).HasField("zz_mode"):
@@ -104,7 +105,7 @@ class Translator:
             shrunk = self._new("Power", layer, "shrunk")
             shrunk.power_param.scale = 1 - layer.dropout_param.dropout_ratio
             behind.append(shrunk)
-        for name in ("convolution_param", "dropout_param"):
+        for name in ("convolution_param", "inner_product_param", "dropout_param"):
             if layer.HasField(name):
                 for field in ("relu", "scale_train"):
                     if field in getattr(layer, name).DESCRIPTOR.fields_by_name:

@@ -30,7 +30,7 @@ import numpy as np
 from networks import resnet50
 
 import bnfold
-from bnfold.checks import verify
+from bnfold.checks.equality import verify
 from bnfold.runtimes import available
 
 IMAGES = 48

@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bnfold.api import inspect, merge, prune
-    from bnfold.checks.accuracy import accuracy
-    from bnfold.checks.accuracy_report import AccuracyReport, Answer, Changed, Metric
-    from bnfold.checks.bench import bench
-    from bnfold.checks.bench_report import BenchReport
-    from bnfold.checks.preprocess import PreprocessOptions
-    from bnfold.checks.proof import VerifiedReport, verify
-    from bnfold.checks.pruned import AccuracyOptions, MeasuredPruneReport
-    from bnfold.checks.verification import Verification
-    from bnfold.checks.verify import VerifyOptions
+    from bnfold.checks.accuracy.measure import accuracy
+    from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
+    from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
+    from bnfold.checks.equality.verification import Verification
+    from bnfold.checks.equality.verified_merge import VerifiedReport, verify
+    from bnfold.checks.equality.verify import VerifyOptions
+    from bnfold.checks.images.preprocess import PreprocessOptions
+    from bnfold.checks.speed.bench import bench
+    from bnfold.checks.speed.report import BenchReport
     from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
     from bnfold.fold import (
         Branches,
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "accuracy": "bnfold.checks.accuracy",
-    "bench": "bnfold.checks.bench",
+    "accuracy": "bnfold.checks.accuracy.measure",
+    "bench": "bnfold.checks.speed.bench",
     "inspect": "bnfold.api",
     "merge": "bnfold.api",
-    "verify": "bnfold.checks.proof",
-    "AccuracyOptions": "bnfold.checks.pruned",
-    "AccuracyReport": "bnfold.checks.accuracy_report",
-    "Answer": "bnfold.checks.accuracy_report",
-    "BenchReport": "bnfold.checks.bench_report",
+    "verify": "bnfold.checks.equality.verified_merge",
+    "AccuracyOptions": "bnfold.checks.accuracy.measured_prune",
+    "AccuracyReport": "bnfold.checks.accuracy.report",
+    "Answer": "bnfold.checks.accuracy.report",
+    "BenchReport": "bnfold.checks.speed.report",
     "BnfoldError": "bnfold.errors",
-    "Changed": "bnfold.checks.accuracy_report",
+    "Changed": "bnfold.checks.accuracy.report",
     "CheckFailedError": "bnfold.errors",
     "Branches": "bnfold.fold",
     "Code": "bnfold.fold",
@@ -54,17 +54,17 @@ _HOMES = {
     "EngineChange": "bnfold.fold",
     "Fate": "bnfold.fold",
     "InterruptedWarning": "bnfold.errors",
-    "MeasuredPruneReport": "bnfold.checks.pruned",
-    "Metric": "bnfold.checks.accuracy_report",
+    "MeasuredPruneReport": "bnfold.checks.accuracy.measured_prune",
+    "Metric": "bnfold.checks.accuracy.report",
     "Outcome": "bnfold.fold",
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
-    "PreprocessOptions": "bnfold.checks.preprocess",
+    "PreprocessOptions": "bnfold.checks.images.preprocess",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
-    "VerifiedReport": "bnfold.checks.proof",
-    "Verification": "bnfold.checks.verification",
-    "VerifyOptions": "bnfold.checks.verify",
+    "VerifiedReport": "bnfold.checks.equality.verified_merge",
+    "Verification": "bnfold.checks.equality.verification",
+    "VerifyOptions": "bnfold.checks.equality.verify",
     "PruneReport": "bnfold.prune_report",
     "prune": "bnfold.api",
 }

@@ -17,8 +17,8 @@ from bnfold.pruning import PruneJob
 from bnfold.report import Report, check_complete
 
 if TYPE_CHECKING:
-    from bnfold.checks.pruned import AccuracyOptions
-    from bnfold.checks.verify import VerifyOptions
+    from bnfold.checks.accuracy.measured_prune import AccuracyOptions
+    from bnfold.checks.equality.verify import VerifyOptions
 
 
 def merge(
@@ -115,7 +115,7 @@ def merge(
             report = job.write(outputs)
             check_complete(report, require_complete)
             if verify:
-                from bnfold.checks.proof import prove
+                from bnfold.checks.equality.verified_merge import prove
 
                 report = prove(report, outputs, None if verify is True else verify)
             return report
@@ -238,6 +238,6 @@ def prune(
             report = job.write(outputs)
             if accuracy is None:
                 return report
-            from bnfold.checks.pruned import measure
+            from bnfold.checks.accuracy.measured_prune import measure
 
             return measure(report, outputs, accuracy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +177,27 @@ def test_arrows_between_rooms_point_one_way(room):
     files = sorted((ROOT / room).rglob("*.py")) or [ROOT / f"{room}.py"]
     for path in files:
         assert rooms_that(path) <= ALLOWED[room] | {room}, path
+
+
+CHECKS = {
+    "images": set(),
+    "feeds": {"images"},
+    "equality": {"images", "feeds"},
+    "accuracy": {"images"},
+    "speed": {"feeds"},
+}
+
+
+@pytest.mark.parametrize("room", CHECKS)
+def test_arrows_between_the_checks_point_one_way(room):
+    for path in sorted((ROOT / "checks" / room).glob("*.py")):
+        inside = re.findall(r"bnfold\.checks\.(\w+)", path.read_text())
+        assert set(inside) <= CHECKS[room] | {room}, path
+
+
+def test_every_check_is_in_a_room():
+    assert [path.name for path in (ROOT / "checks").glob("*.py")] == ["__init__.py"]
+    assert {path.parent.name for path in (ROOT / "checks").glob("*/*.py")} == set(CHECKS)
 
 
 def test_nobody_imports_the_command_line():

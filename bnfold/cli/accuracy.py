@@ -20,8 +20,8 @@ from bnfold.cli.preprocess_options import preprocess_options
 from bnfold.cli.usage import check_engine, check_json_only
 
 if TYPE_CHECKING:
-    from bnfold.checks.accuracy_report import AccuracyReport
-    from bnfold.checks.preprocess import PreprocessOptions
+    from bnfold.checks.accuracy.report import AccuracyReport
+    from bnfold.checks.images.preprocess import PreprocessOptions
 
 
 @click.command(
@@ -106,7 +106,7 @@ def accuracy(
     check_json_only(json_target)
     check_engine(options["runtime"])
     import bnfold
-    from bnfold.checks.accuracy import BATCH
+    from bnfold.checks.accuracy.measure import BATCH
     from bnfold.cli.progress import progress
     from bnfold.cli.terminal import json_bytes, say, say_json, warn
     from bnfold.errors import CheckFailedError

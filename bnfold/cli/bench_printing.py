@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bnfold.checks.bench_report import BenchReport
-from bnfold.checks.bench_text import (
+from bnfold.checks.speed.report import BenchReport
+from bnfold.checks.speed.text import (
     closing,
     interval,
     limit,

@@ -37,8 +37,8 @@ def proof(
         raise click.UsageError("--dry-run writes no network to --verify; choose one of the two")
     if phase != "TEST":
         raise click.UsageError(f"engines run phase TEST, and cannot --verify --phase {phase}")
-    from bnfold.checks.proof import prove
-    from bnfold.checks.verify import VerifyOptions
+    from bnfold.checks.equality.verified_merge import prove
+    from bnfold.checks.equality.verify import VerifyOptions
     from bnfold.cli.progress import progress
 
     options = VerifyOptions(
@@ -57,7 +57,7 @@ def show_proof(report: Report, *, quiet: bool) -> None:
     found = getattr(report, "verification", None)
     if found is None:
         return
-    from bnfold.checks.verification_text import verdict
+    from bnfold.checks.equality.verification_text import verdict
     from bnfold.cli.terminal import say, warn
 
     warn(*found.notes)

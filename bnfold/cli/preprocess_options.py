@@ -25,7 +25,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not isinstance(value, str):
             return value
-        from bnfold.checks.preprocess import parse_size
+        from bnfold.checks.images.preprocess import parse_size
 
         try:
             return parse_size(value)
@@ -52,8 +52,8 @@ def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def command(**arguments: Any) -> Any:
-        from bnfold.checks.preprocess import PreprocessOptions
-        from bnfold.checks.preprocess_file import read_options
+        from bnfold.checks.images.preprocess import PreprocessOptions
+        from bnfold.checks.images.preprocess_file import read_options
 
         given = {name: arguments.pop(name) for name in _NAMES}
         file = arguments.pop("preprocess")

@@ -185,7 +185,7 @@ def _measured(
     max_drop: str | None,
     checks: dict[str, Any],
 ) -> PruneReport:
-    from bnfold.checks.pruned import AccuracyOptions, measure
+    from bnfold.checks.accuracy.measured_prune import AccuracyOptions, measure
     from bnfold.cli.progress import progress
 
     options = AccuracyOptions(images, max_drop=max_drop, **checks)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from bnfold.checks.verification import Verification
-from bnfold.checks.verification_text import angle, full_name, rows, top_answers, verdict, word
+from bnfold.checks.equality.verification import Verification
+from bnfold.checks.equality.verification_text import (
+    angle,
+    full_name,
+    rows,
+    top_answers,
+    verdict,
+    word,
+)
 from bnfold.cli.terminal import Table, is_for_people, say, say_json, say_wrapped, warn
 
 

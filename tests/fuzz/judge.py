@@ -5,7 +5,7 @@ network. The fork says on a pipe how far it has come; where it dies, its last wo
 died of.
 
 How far two networks may be apart is measured, as `bnfold verify` does it (see
-bnfold/checks/tolerance.py): the original runs again with every weight and input moved to a
+bnfold/checks/equality/tolerance.py): the original runs again with every weight and input moved to a
 neighbouring float32.
 """
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bnfold
-from bnfold.checks.data import Sample
-from bnfold.checks.detection_truth import open_truth, read_labelmap
-from bnfold.checks.preprocess import PreprocessOptions
-from bnfold.checks.preprocess_file import read_options
+from bnfold.checks.accuracy.detection_truth import open_truth, read_labelmap
+from bnfold.checks.images.preprocess import PreprocessOptions
+from bnfold.checks.images.preprocess_file import read_options
+from bnfold.checks.images.sources import Sample
 from bnfold.pruning import read_channels
 
 from .seeds import DIGITS, IMAGE, LABELS, LIST, XML, networks

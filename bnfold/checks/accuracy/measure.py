@@ -1,0 +1,256 @@
+"""Whether a folded network is as accurate as the one it was made of, on images of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Generator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from bnfold.checks.accuracy.detection import DetectionTally
+from bnfold.checks.accuracy.detection_truth import open_truth
+from bnfold.checks.accuracy.report import AccuracyReport, Changed, Metric
+from bnfold.checks.accuracy.scores import Interface, Scores, Tally, label_error
+from bnfold.checks.images.batches import BadImage, Batch, batches
+from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
+from bnfold.checks.images.sources import Source, open_images
+from bnfold.errors import BnfoldError
+from bnfold.jobs import PathLike, folded_name, one_line_errors
+from bnfold.outputs import settle
+from bnfold.runtimes import Picked, Session, pick
+
+Progress = Callable[[int, int], None]
+"""Told after each batch: how many images are done, of how many."""
+
+BATCH = 8
+"""Images in a batch by default: engines on a processor gain little from more, and need memory."""
+
+
+def accuracy(
+    model: PathLike,
+    weights: PathLike,
+    *,
+    images: PathLike,
+    root: PathLike | None = None,
+    folded_model: PathLike | None = None,
+    folded_weights: PathLike | None = None,
+    preprocess: PreprocessOptions | None = None,
+    max_drop: Fraction | Decimal | float | str = 0,
+    min_top1: Fraction | Decimal | float | str | None = None,
+    top: Sequence[int] | None = None,
+    batch: int = BATCH,
+    limit: int | None = None,
+    workers: int | None = None,
+    max_bad: int = 0,
+    output_blob: str | None = None,
+    annotations: PathLike | None = None,
+    labelmap: PathLike | None = None,
+    runtime: str = "auto",
+    threads: int | None = None,
+    caffe_root: PathLike | None = None,
+    progress: Progress | None = None,
+) -> AccuracyReport:
+    """Measure the accuracy of a network and of its folded form on the same images.
+
+    Args:
+        model: the original prototxt.
+        weights: its caffemodel.
+        images: a list file, a folder with a folder for each class, or an LMDB of Datum records.
+        root: where the paths of a list start; by default in its own folder.
+        folded_model, folded_weights: the folded network; by default what `merge` writes beside
+            the original.
+        preprocess: how pixels become inputs; what it leaves open is as the model's
+            `transform_param` and input shape say.
+        max_drop: how many points (hundredths) of any metric may be lost. It is taken as the
+            decimal number it is written as, so that 0.1 is one tenth.
+        min_top1: how many percent of the images the folded network must be right about at least,
+            as a decimal number, too.
+        top: which top-k to count; by default 1 and 5, where there are more classes than that.
+        batch: images that go through at once.
+        limit: how many images to take from the set; None for all.
+        workers: threads that read images; None for one for each processor, and at most 8.
+        max_bad: how many unreadable images to pass over.
+        output_blob: the blob with the scores; by default the only output that looks like it.
+        annotations: for a detection network: a folder of VOC's XML files, or COCO's JSON file.
+        labelmap: for a detection network: the names of its labels, as SSD's prototxt or one a line.
+        runtime: "auto", "opencv" or "pycaffe".
+        threads: how many threads the engine may use; None for its own default.
+        caffe_root: Caffe's folder, for pycaffe.
+        progress: told after each batch how many images are done, of how many.
+
+    Returns:
+        The report; whether the drop is within bounds is its `passed`.
+
+    Raises:
+        BnfoldError: a file cannot be used, no engine can load both networks, more images than
+            `max_bad` are unreadable, a label is none of the network's classes, or a module is not
+            installed; the message is one line that says where, what and what to do.
+    """
+    bound = _points(max_drop)
+    least = None if min_top1 is None else _share(min_top1)
+    if least is not None and top is not None and 1 not in top:
+        raise BnfoldError("a least top-1 is asked for, but top-1 is not counted; add 1 to the top")
+    if top is not None and (not top or min(top) < 1):
+        raise BnfoldError(f"top {', '.join(map(str, top)) or 'nothing'}: give numbers from 1 up")
+    original = Path(model), Path(weights)
+    folded = (
+        folded_name(original[0]) if folded_model is None else Path(folded_model),
+        folded_name(original[1]) if folded_weights is None else Path(folded_weights),
+    )
+    with one_line_errors():
+        settle([*original, *folded])
+    for source_path, path in zip(original, folded, strict=True):
+        if source_path.exists() and not path.exists():
+            raise BnfoldError(
+                f"{path}: the folded network is not there; run `bnfold merge`, or name it with "
+                "--folded-model and --folded-weights"
+            )
+    with one_line_errors(), pick(
+        runtime, [original, folded], threads=threads, caffe_root=caffe_root
+    ) as picked:  # fmt: skip
+        interface = Interface(original[0], picked.sessions[0], output_blob)
+        _same_inputs(picked, original[0], folded[0])
+        tally, source = _prepare(interface, picked, images, root, annotations, labelmap, top)
+        shape = picked.sessions[0].inputs[interface.image]
+        steps = Preprocess.of(preprocess or PreprocessOptions(), shape, original[0])
+        if interface.is_detection and (steps.crop or len(steps.resize or ()) == 1):
+            raise BnfoldError(
+                f"{original[0]}: boxes belong to whole images; for a detection network give "
+                "--resize HxW and no crop"
+            )
+        run = _Run(picked, interface, tally)
+        expected = min(len(source), limit or len(source))
+        stream = batches(
+            source, steps, batch, limit=limit, workers=workers, max_bad=max_bad
+        )  # fmt: skip
+        run.through(stream, expected, progress)
+        if not tally.images:
+            raise BnfoldError(f"{source.path}: none of its images can be read")
+        metrics = tally.metrics()
+        if least is not None and all(metric.name != "top-1" for metric in metrics):
+            counted = ", ".join(metric.name for metric in metrics) or "nothing"
+            raise BnfoldError(f"{original[0]}: it has no top-1 to ask a least of, but {counted}")
+        return AccuracyReport(
+            *original,
+            *folded,
+            source=source.path,
+            engine=picked.why,
+            notes=tuple(dict.fromkeys(note for s in picked.sessions for note in s.notes)),
+            output=interface.output,
+            images=tally.images,
+            metrics=metrics,
+            changed=tuple(tally.changed),
+            largest_difference=tally.largest,
+            largest_at=tally.largest_at,
+            not_finite_before=tally.not_finite[0],
+            not_finite_after=tally.not_finite[1],
+            bad=tuple(run.bad),
+            max_drop=bound,
+            seconds=run.seconds,
+            engine_seconds=run.engine_seconds,
+            classes=tally.classes,
+            min_top1=least,
+        )
+
+
+class _Run:
+    """The loop over the batches, and its clocks."""
+
+    def __init__(self, picked: Picked, interface: Interface, tally: Tally | DetectionTally) -> None:
+        self._sessions = picked.sessions
+        self._interface = interface
+        self._tally = tally
+        self.bad: list[BadImage] = []
+        self.seconds = 0.0
+        self.engine_seconds = 0.0
+
+    def through(
+        self, stream: Generator[Batch, None, None], total: int, progress: Progress | None
+    ) -> None:
+        start = time.perf_counter()
+        with contextlib.closing(stream):
+            for batch in stream:
+                self.bad += batch.bad
+                if batch.samples:
+                    before, after = (self._answer(session, batch) for session in self._sessions)
+                    self._tally.add(batch, before, after)
+                if progress is not None:
+                    progress(self._tally.images + len(self.bad), total)
+        self.seconds = time.perf_counter() - start
+
+    def _answer(self, session: Session, batch: Batch) -> Scores:
+        feeds = {self._interface.image: batch.images}
+        labels = np.array([sample.label or 0 for sample in batch.samples], np.float32)
+        for name in self._interface.labels:
+            sides = session.inputs[name][1:]
+            whole = labels.reshape(-1, *[1] * len(sides))
+            feeds[name] = np.broadcast_to(whole, (len(labels), *sides))
+        start = time.perf_counter()
+        found = session.run(feeds, [self._interface.output])
+        self.engine_seconds += time.perf_counter() - start
+        return found[self._interface.output]
+
+
+def _prepare(
+    interface: Interface,
+    picked: Picked,
+    images: PathLike,
+    root: PathLike | None,
+    annotations: PathLike | None,
+    labelmap: PathLike | None,
+    top: Sequence[int] | None,
+) -> tuple[Tally | DetectionTally, Source]:
+    """Open the image set, and what counts on it."""
+    where = f"output '{interface.output}'"
+    if interface.is_detection:
+        if top is not None:
+            raise BnfoldError("--top is for classes; a detection network has an average precision")
+        source = open_images(images, root, labelled=False)
+        return DetectionTally(open_truth(annotations, labelmap), where), source
+    if annotations is not None or labelmap is not None:
+        raise BnfoldError(
+            f"annotations and a labelmap are for detection networks, and {where} is not of a "
+            "DetectionOutput layer"
+        )
+    source = open_images(images, root)
+    shape = picked.sessions[0].outputs.get(interface.output, ())
+    if source.top_label and len(shape) > 1 and source.top_label[0] >= math.prod(shape[1:]):
+        label, place = source.top_label
+        raise label_error(place, label, where, math.prod(shape[1:]))
+    return Tally(where, top), source
+
+
+def _same_inputs(picked: Picked, model: Path, folded: Path) -> None:
+    one, two = (dict(session.inputs) for session in picked.sessions)
+    if one != two:
+        raise BnfoldError(f"{folded}: it does not have the inputs of {model}; is it folded of it?")
+
+
+def _points(value: Fraction | Decimal | float | str) -> Fraction:
+    points = _decimal(value)
+    if points is None or points < 0:
+        raise BnfoldError(f"a drop of {value} points: give a number from 0 up, as 0.5")
+    return points
+
+
+def _share(value: Fraction | Decimal | float | str) -> Fraction:
+    points = _decimal(value)
+    if points is None or not 0 <= points <= 100:
+        raise BnfoldError(f"a top-1 of {value} percent: give a number from 0 to 100, as 75.5")
+    return points / 100
+
+
+def _decimal(value: Fraction | Decimal | float | str) -> Fraction | None:
+    """A number as the decimal that it is written as; None if it is none."""
+    try:
+        return Fraction(str(float(value)) if isinstance(value, float) else value)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        return None
+
+
+__all__ = ["BATCH", "AccuracyReport", "Changed", "Metric", "Progress", "accuracy"]

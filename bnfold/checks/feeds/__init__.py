@@ -1,0 +1,1 @@
+"""What both networks are fed: random inputs, images, one batch for a stop watch."""

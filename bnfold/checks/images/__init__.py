@@ -1,0 +1,1 @@
+"""Images as a network takes them: image sets, decoding, preprocessing, batches."""

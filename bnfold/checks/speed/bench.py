@@ -1,0 +1,184 @@
+"""Which of two networks is faster, by how much, and what one could hope for.
+
+An engine that can merge layers on its own is measured twice: with that switched off, and on.
+Everything else is as its users have it; Winograd's convolutions are on in both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bnfold.caffemodel import open_weights
+from bnfold.checks.feeds.timing_inputs import noise
+from bnfold.checks.speed.peak_memory import peak_of
+from bnfold.checks.speed.report import BenchReport, Comparison, Side
+from bnfold.checks.speed.rounds import (
+    SECONDS,
+    Pair,
+    Progress,
+    Rounds,
+    Setting,
+    compare,
+    input_shapes,
+    removed_layers,
+)
+from bnfold.checks.speed.spread import spread
+from bnfold.errors import BnfoldError
+from bnfold.fold import Options
+from bnfold.graph import infer_shapes
+from bnfold.jobs import PathLike, folded_name, one_line_errors, read_net
+from bnfold.outputs import settle
+from bnfold.report import Counts
+from bnfold.runtimes import Runtime, pick
+
+__all__ = ["SECONDS", "BenchReport", "Progress", "bench"]
+
+
+def bench(
+    model: PathLike,
+    weights: PathLike,
+    *,
+    folded_model: PathLike | None = None,
+    folded_weights: PathLike | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    seconds: float = SECONDS,
+    repeats: int | None = None,
+    runtime: str = "auto",
+    caffe_root: PathLike | None = None,
+    progress: Progress | None = None,
+) -> BenchReport:
+    """Measure how long a network and its folded form take, side by side in one engine.
+
+    Args:
+        model: the original prototxt.
+        weights: its caffemodel.
+        folded_model, folded_weights: the folded network; by default what `merge` writes beside
+            the original.
+        batch: how many inputs go through at once; by default as many as the prototxt says.
+        threads: how many threads the engine may use; None for its own default.
+        seconds: how long to compare, in each setting of the engine; at least 10 rounds are made,
+            so that large networks may take longer.
+        repeats: make exactly so many rounds instead.
+        runtime: "auto", "opencv" or "pycaffe".
+        caffe_root: Caffe's folder, for pycaffe.
+        progress: told of every round.
+
+    Returns:
+        Times, ratios, the limit, and the size of both networks. Inputs are random and the same
+        in every run.
+
+    Raises:
+        BnfoldError: a file cannot be used, no engine can load both networks, or they do not take
+            the same inputs; the message is one line that says where, what and what to do.
+    """
+    _check_numbers(batch, seconds, repeats)
+    original = Path(model), Path(weights)
+    folded = (
+        folded_name(original[0]) if folded_model is None else Path(folded_model),
+        folded_name(original[1]) if folded_weights is None else Path(folded_weights),
+    )
+    pairs = (original, folded)
+    job = _Job(pairs, threads, caffe_root, progress or (lambda what, done: None))
+    with one_line_errors():
+        settle([*original, *folded])
+        before = _counts(*original)
+        _check_there(folded)
+        after = _counts(*folded)
+        with pick(runtime, pairs, threads=threads, caffe_root=caffe_root) as picked:
+            first, second = picked.sessions
+            shapes = input_shapes(first, second, (original[0], folded[0]), batch)
+            feeds = noise(*original, shapes)
+            removed = removed_layers(first, second)
+            # They may be as large as memory allows two to be; each setting loads its own.
+            first.close()
+            second.close()
+            engine = picked.runtime
+            settings = [
+                Setting(fusion, feeds, seconds, repeats)
+                for fusion in ((False, True) if engine.has_fusion else (None,))
+            ]
+            measured = job.run(engine, settings)
+        comparisons = job.weigh(engine.name, settings, measured)
+    return BenchReport(
+        *original, *folded, engine.name, engine.version, picked.why, threads, shapes, before,
+        after, removed, comparisons,
+    )  # fmt: skip
+
+
+class _Job(NamedTuple):
+    """What stays the same over all settings of the engine."""
+
+    pairs: tuple[Pair, Pair]
+    threads: int | None
+    caffe_root: PathLike | None
+    tell: Progress
+
+    def run(self, engine: Runtime, settings: Sequence[Setting]) -> list[Rounds]:
+        """Run both networks in every setting."""
+        found = []
+        for number, setting in enumerate(settings):
+
+            def tell(done: float, number: int = number) -> None:
+                self.tell("time", (number + done) / len(settings))
+
+            found.append(compare(engine, self.pairs, setting, tell))
+        return found
+
+    def weigh(
+        self, engine: str, settings: Sequence[Setting], measured: Sequence[Rounds]
+    ) -> tuple[Comparison, ...]:
+        """Add the memory to what was measured; the engine in this process may be closed by now."""
+        found: list[Comparison] = []
+        for setting, rounds in zip(settings, measured, strict=True):
+            peaks: list[int | None] = []
+            for pair in self.pairs:
+                self.tell("memory", (2 * len(found) + len(peaks)) / (2 * len(settings)))
+                peaks.append(self._peak(engine, pair, setting))
+            found.append(
+                Comparison(
+                    fusion=setting.fusion,
+                    original=Side(spread(rounds.original), peaks[0]),
+                    folded=Side(spread(rounds.folded), peaks[1]),
+                    ratio=spread(rounds.ratios),
+                    limit=spread(rounds.limits) if rounds.profiles else None,
+                    merged_by_engine=rounds.merged,
+                )
+            )
+        return tuple(found)
+
+    def _peak(self, engine: str, pair: Pair, setting: Setting) -> int | None:
+        return peak_of(
+            engine,
+            *pair,
+            feeds=setting.feeds,
+            fusion=setting.fusion,
+            threads=self.threads,
+            caffe_root=None if self.caffe_root is None else os.fspath(self.caffe_root),
+        )
+
+
+def _counts(model: Path, weights: Path) -> Counts:
+    with open_weights(weights) as stored:
+        net = read_net(model, Options(), stored)
+        return Counts.of(net, Options(), infer_shapes(net), {}, weights.stat().st_size)
+
+
+def _check_there(folded: Pair) -> None:
+    for path in folded:
+        if not path.exists():
+            raise BnfoldError(
+                f"{path}: there is no such file; make it with `bnfold merge`, or name the folded "
+                "files with --folded-model and --folded-weights"
+            )
+
+
+def _check_numbers(batch: int | None, seconds: float, repeats: int | None) -> None:
+    for name, number in (("batch", batch), ("repeats", repeats)):
+        if number is not None and number < 1:
+            raise BnfoldError(f"{name}: it must be at least 1, not {number}")
+    if not 0 < seconds < float("inf"):
+        raise BnfoldError(f"seconds: it must be a positive number, not {seconds:g}")

@@ -220,7 +220,7 @@ def net_of(document: Document, model: Path, options: Options, stored: Weights | 
         PrototxtError, BnfoldError: as for `read_net`.
     """
     net = build(document, options.phase, stored, options.treat_as)
-    if stored is None or any(layer.record and layer.record.blobs for layer in net.layers):
+    if stored is None or any(layer.blobs for layer in net.layers):
         return net
     raise BnfoldError(
         f"{stored.path}: none of its layers with weights is in {model}; "

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bnfold.fold.channels.current import blobs_of, outputs_of, size_of
+from bnfold.fold.blobs import size_of
+from bnfold.fold.channels.current import outputs_of
 from bnfold.fold.channels.slim import Border, Stays
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Shape, Value, layer_cost
@@ -200,7 +201,7 @@ def sizes(context: Context, shapes: Mapping[Value, Shape | None]) -> dict[Layer,
         if layer.kind.layout is None:
             continue
         cost = layer_cost(layer, shapes)
-        parameters = sum(map(size_of, blobs_of(layer)))
+        parameters = sum(map(size_of, layer.blobs))
         operations = None if cost is None else cost.operations
         found[layer] = Size(outputs_of(layer), parameters, operations)
     return found

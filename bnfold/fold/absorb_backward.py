@@ -70,7 +70,13 @@ def finish(context: Context, run: Run, moves: list[Move]) -> None:
     for layer in run.layers:
         fate = Fate.MERGED if merged else Fate.FOLDED
         outcome = Outcome(
-            layer.name, layer.type, layer.line, fate, into, through, tuple(dict.fromkeys(gains))
+            layer.name,
+            layer.written_type,
+            layer.line,
+            fate,
+            into,
+            through,
+            tuple(dict.fromkeys(gains)),
         )
         context.plan.outcomes.append(outcome)
         del context.runs[layer]

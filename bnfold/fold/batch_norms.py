@@ -14,8 +14,8 @@ import numpy as np
 
 from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Affine, Vector, batch_norm, normalise
+from bnfold.fold.blobs import checked_blobs, vector
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.stored import stored_blobs, vector
 from bnfold.graph import Layer, Phase, own_phase
 
 BN_DIALECTS = ("variance", "inverse-std", "scale-shift")
@@ -86,7 +86,7 @@ def read_batch_norm(
     Raises:
         BnfoldError: the blobs are missing, do not fit, or hold impossible statistics.
     """
-    blobs = stored_blobs(
+    blobs = checked_blobs(
         layer,
         {
             3: "mean, variance and moving-average factor",
@@ -119,13 +119,13 @@ def read_batch_norm(
 
 def bn_dialect(layer: Layer, chosen: str | None, phase: Phase) -> str | Reason:
     """Which of BN_DIALECTS a `BN` layer speaks, or why that cannot be told."""
-    text = layer.text.get("bn_param")
+    text = layer.written("bn_param")
     param = layer.param("bn_param")
     inference = param.bn_mode == 1
     if chosen is None:
         names = {field.name for field in text.message().fields} if text else set()
         unknown = sorted(names - _BN_FIELDS)
-        count = len(layer.record.blobs) if layer.record else None
+        count = len(layer.blobs) if layer.record else None
         if unknown:
             return _unclear(f"its bn_param has {', '.join(unknown)}")
         if inference and count not in (None, 2):
@@ -168,11 +168,11 @@ def read_bn(layer: Layer, dialect: str, eps: float | None, swamped: list[str]) -
         BnfoldError: the blobs are missing, do not fit, or hold impossible statistics.
     """
     if dialect == "scale-shift":
-        blobs = stored_blobs(layer, {2: "scale and shift"})
+        blobs = checked_blobs(layer, {2: "scale and shift"})
         scale = vector(layer, blobs[0], None, "scale")
         return Affine(scale, vector(layer, blobs[1], scale.size, "shift"))
     spread = "variance" if dialect == "variance" else "inverse standard deviation"
-    blobs = stored_blobs(layer, {4: f"slope, bias, mean and {spread}"})
+    blobs = checked_blobs(layer, {4: f"slope, bias, mean and {spread}"})
     slope = vector(layer, blobs[0], None, "slope")
     bias = vector(layer, blobs[1], slope.size, "bias")
     mean = vector(layer, blobs[2], slope.size, "mean")

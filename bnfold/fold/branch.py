@@ -150,7 +150,7 @@ def _unfit(context: Context, host: Host) -> Reason | None:
         return Reason(Code.NOT_LINEAR, why)
     if not host.channels:
         return Reason(Code.UNKNOWN_SHAPE, f"how many outputs {layer} has cannot be told")
-    if context.has_weights and (layer.record is None or not layer.record.blobs):
+    if context.has_weights and not layer.blobs:
         return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
     return host.misfit(_NOTHING) or other_users(context.net, [layer])
 

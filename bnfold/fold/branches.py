@@ -92,7 +92,7 @@ class MergeBranches:
 
 def _coefficients(joint: Layer) -> list[float]:
     """What an Eltwise multiplies its bottoms by."""
-    return list(joint.current(_PARAM).coeff) or [1.0] * len(joint.bottoms)
+    return list(joint.param(_PARAM).coeff) or [1.0] * len(joint.bottoms)
 
 
 def _is_asked_about(joint: Layer, family: Sequence[Branch]) -> bool:
@@ -117,7 +117,7 @@ def _rewire(context: Context, joint: Layer, done: list[Bundle]) -> None:
     left = [i for i in range(len(joint.bottoms)) if i not in gone or i in survivors]
     if joint.param(_PARAM).coeff:
         new = tuple(1.0 if i in survivors else coefficients[i] for i in left)
-        joint.settings[_PARAM, "coeff"] = new
+        joint.set(_PARAM, "coeff", new)
     leave(context, joint, left)
 
 
@@ -125,7 +125,7 @@ def leave(context: Context, joint: Layer, places: Sequence[int]) -> None:
     """Leave a joint only the bottoms at `places`; one that has a single one goes."""
     joint.bottoms = [joint.bottoms[i] for i in places]
     # It has one for each bottom, and matters in training only.
-    joint.cleared |= {"propagate_down"}
+    joint.clear("propagate_down")
     if len(places) == 1:
         context.net.remove_into_producer(joint)
 
@@ -142,7 +142,9 @@ def note_merged(context: Context, joint: Layer, bundle: Bundle, gains_bias: bool
     gains = (into,) if gains_bias else ()
     affine = [layer for b in bundle.members if b.run is not None for layer in b.run.layers]
     for layer in dict.fromkeys(affine):
-        outcome = Outcome(layer.name, layer.type, layer.line, Fate.FOLDED, (into,), (), gains)
+        outcome = Outcome(
+            layer.name, layer.written_type, layer.line, Fate.FOLDED, (into,), (), gains
+        )
         context.plan.outcomes.append(outcome)
     note(context, joint, bundle.members, into, bundle.windows.kernel, gains_bias)
 
@@ -161,6 +163,14 @@ def note(
     source = branches[0].source.name
     context.plan.branches.append(
         Branches(
-            joint.name, joint.type, joint.line, source, names, into, kernel, gains_bias, reason
+            joint.name,
+            joint.written_type,
+            joint.line,
+            source,
+            names,
+            into,
+            kernel,
+            gains_bias,
+            reason,
         )
     )

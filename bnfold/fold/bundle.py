@@ -111,13 +111,13 @@ class Bundle:
         assert host is not None
         gains = not host.is_biased and any(_has_shift(branch) for branch in self.members)
         if context.has_weights:
-            host.layer.blobs = self._blobs(host, coefficients, biased=gains or host.is_biased)
+            host.layer.give(*self._blobs(host, coefficients, biased=gains or host.is_biased))
         own = next(windows for branch, windows in self.branches if branch is survivor)
         set_windows(host.layer, own, self.windows)
         if self.groups != host.groups:
-            host.layer.settings[_PARAM, "group"] = self.groups
+            host.layer.set(_PARAM, "group", self.groups)
         if gains:
-            host.layer.settings[_PARAM, "bias_term"] = True
+            host.layer.set(_PARAM, "bias_term", True)
         for branch in self.members:
             if branch is survivor:
                 continue

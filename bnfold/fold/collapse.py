@@ -103,23 +103,23 @@ def _can_be_first(context: Context, run: Run, at: int) -> bool:
 def _become_scale(context: Context, run: Run, layer: Layer) -> None:
     if layer.kind.affine is AffineForm.SCALE:
         if any(layer.blob_names):
-            layer.cleared |= {"param"}
+            layer.clear("param")
         for field, default in (("axis", 1), ("num_axes", 1)):
             if getattr(layer.param("scale_param"), field) != default:
-                layer.settings["scale_param", field] = default
+                layer.set("scale_param", field, default)
     else:
-        layer.cleared |= {"param", layer.kind.message}
+        layer.clear("param", layer.kind.message)
         layer.become(record_of("Scale"))
-    layer.settings["scale_param", "bias_term"] = True
+    layer.set("scale_param", "bias_term", True)
     channels = _channels(context, run)
     if not context.has_weights or channels is None:
         return
     affine = run.affine.over(channels)
     assert affine.scale is not None
     assert affine.shift is not None
-    stored = layer.record.blobs[0].dtype if layer.record and layer.record.blobs else np.float32
+    stored = layer.blobs[0].dtype if layer.blobs else np.float32
     dtype = np.dtype(stored if context.keep_dtype else np.float32)
-    layer.blobs = (
+    layer.give(
         Dense.of(affine.scale, dtype, f"scale of {layer}"),
         Dense.of(affine.shift, dtype, f"bias of {layer}"),
     )
@@ -144,5 +144,5 @@ def _why_it_stays(run: Run) -> Reason:
 def _note(
     context: Context, layer: Layer, fate: Fate, reason: Reason | None, into: tuple[str, ...] = ()
 ) -> None:
-    outcome = Outcome(layer.name, layer.type, layer.line, fate, into, reason=reason)
+    outcome = Outcome(layer.name, layer.written_type, layer.line, fate, into, reason=reason)
     context.plan.outcomes.append(outcome)

@@ -145,12 +145,11 @@ def _apply(context: Context, joint: Layer, row: Sequence[Bundle]) -> set[int]:
         def bias() -> Vector:
             return np.concatenate([shift.values for _, shift in lazy])
 
-        layer.blobs = (weight,)
-        if biased:
-            layer.blobs = (weight, Dense(outputs, bias, own[1].dtype, f"bias of {what}"))
-    layer.settings[_PARAM, "num_output"] = outputs
+        shift = Dense(outputs, bias, own[1].dtype, f"bias of {what}")
+        layer.give(*([weight, shift] if biased else [weight]))
+    layer.set(_PARAM, "num_output", outputs)
     if gains:
-        layer.settings[_PARAM, "bias_term"] = True
+        layer.set(_PARAM, "bias_term", True)
     for branch in branches:
         if branch is not survivor:
             context.net.drop_branch(branch.layers)

@@ -5,7 +5,7 @@ Caffe loads every copy of a shared blob in turn, so that where they differ the l
 
 from __future__ import annotations
 
-from bnfold.fold.stored import same_values
+from bnfold.fold.blobs import same_values
 from bnfold.graph import Layer, Net
 
 
@@ -36,5 +36,5 @@ class Copies:
 
 
 def _alike(one: Layer, other: Layer) -> bool:
-    mine, its = (layer.record.blobs if layer.record else () for layer in (one, other))
+    mine, its = (layer.blobs for layer in (one, other))
     return len(mine) == len(its) and all(map(same_values, mine, its))

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import affine_of, blobs_of, values_of
+from bnfold.fold.blobs import values_of
+from bnfold.fold.channels.current import affine_of
 from bnfold.fold.channels.zeros import zero_outputs
 from bnfold.fold.dialects import Reading
 from bnfold.fold.plan import DeadChannels
@@ -52,7 +53,12 @@ class RemoveDead:
                 break
         context.plan.dead += [
             DeadChannels(
-                layer.name, layer.type, layer.line, one.channels, one.left.size, tuple(one.into)
+                layer.name,
+                layer.written_type,
+                layer.line,
+                one.channels,
+                one.left.size,
+                tuple(one.into),
             )
             for layer, one in gone.items()
         ]
@@ -84,5 +90,5 @@ def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
     zero = zero_outputs(context, layer)
     if not zero.any():
         return None
-    _, *bias = blobs_of(layer)
+    _, *bias = layer.blobs
     return np.where(zero, values_of(bias[0]) if bias else 0.0, np.nan)

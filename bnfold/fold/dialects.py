@@ -16,8 +16,8 @@ import numpy as np
 from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Affine
 from bnfold.fold.batch_norms import bn_dialect, read_batch_norm, read_bn, uses_batch
+from bnfold.fold.blobs import checked_blobs, size_of, vector
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.stored import stored_blobs, vector
 from bnfold.graph import AffineForm, Layer, Phase, untrusted
 from bnfold.graph.axes import Shape
 
@@ -166,12 +166,12 @@ def _acts_per_channel(param: Any, shape: Shape | None) -> bool | Reason:
 
 def _stored(layer: Layer, param: Any) -> Affine:
     if layer.kind.affine is AffineForm.BIAS:
-        (blob,) = stored_blobs(layer, {1: "bias"})
-        return Affine(np.ones(blob.size), vector(layer, blob, None, "bias"))
+        (blob,) = checked_blobs(layer, {1: "bias"})
+        return Affine(np.ones(size_of(blob)), vector(layer, blob, None, "bias"))
     if not param.bias_term:
-        (blob,) = stored_blobs(layer, {1: "scale (bias_term is off)"})
-        return Affine(vector(layer, blob, None, "scale"), np.zeros(blob.size))
-    blobs = stored_blobs(layer, {2: "scale and bias"})
+        (blob,) = checked_blobs(layer, {1: "scale (bias_term is off)"})
+        return Affine(vector(layer, blob, None, "scale"), np.zeros(size_of(blob)))
+    blobs = checked_blobs(layer, {2: "scale and bias"})
     scale = vector(layer, blobs[0], None, "scale")
     return Affine(scale, vector(layer, blobs[1], scale.size, "bias"))
 

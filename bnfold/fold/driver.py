@@ -264,4 +264,6 @@ def _join(context: Context, layer: Layer, reading: Reading) -> None:
 
 
 def _keep(plan: Plan, layer: Layer, reason: Reason) -> None:
-    plan.outcomes.append(Outcome(layer.name, layer.type, layer.line, Fate.KEPT, reason=reason))
+    plan.outcomes.append(
+        Outcome(layer.name, layer.written_type, layer.line, Fate.KEPT, reason=reason)
+    )

@@ -38,8 +38,8 @@ class EngineCaffe:
             engine = names[param.engine]
             if engine == "CAFFE":
                 continue
-            layer.settings[_PARAM, "engine"] = "CAFFE"
             replaced = engine if param.HasField("engine") else None
+            layer.set(_PARAM, "engine", "CAFFE")
             context.plan.engines.append(EngineChange(layer.name, layer.line, replaced))
 
 

@@ -10,11 +10,11 @@ And lengths in a prototxt are claims: none is worth more memory than the weights
 
 from __future__ import annotations
 
-from bnfold.caffemodel import CaffemodelError, Weights
+from bnfold.caffemodel import Blob, CaffemodelError, Weights
 from bnfold.errors import BnfoldError
+from bnfold.fold.blobs import checked_blobs, size_of
 from bnfold.fold.hosts import Host
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.stored import stored_blobs
 from bnfold.graph import ChannelRole, Layer, Net
 from bnfold.prototxt import PrototxtError
 
@@ -42,11 +42,13 @@ def _misfit(layer: Layer) -> Reason | None:
     layout = layer.kind.layout
     if layout is None and not _has_slopes(layer):
         return None
-    if layer.record is None or not layer.record.blobs:
+    if not layer.blobs:
         return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
     try:
-        for blob in layer.record.blobs:
-            blob.check()
+        for blob in layer.blobs:
+            # What rewrites computed can be read.
+            if isinstance(blob, Blob):
+                blob.check()
     except CaffemodelError:
         return Reason(Code.NEEDS_WEIGHTS, f"the weights of {layer} cannot be read")
     try:
@@ -65,11 +67,12 @@ def _has_slopes(layer: Layer) -> bool:
 
 
 def _check_slopes(layer: Layer) -> None:
-    (slopes,) = stored_blobs(layer, {1: "slopes"})
+    (slopes,) = checked_blobs(layer, {1: "slopes"})
     shared = layer.param("prelu_param").channel_shared
-    if not slopes.size or (shared and slopes.size != 1):
+    count = size_of(slopes)
+    if not count or (shared and count != 1):
         raise BnfoldError(
-            f"{layer} (line {layer.line}): {slopes.size} slopes in the weights file, but the "
+            f"{layer} (line {layer.line}): {count} slopes in the weights file, but the "
             f"prototxt says {'one for all channels' if shared else 'one for each channel'}"
         )
 

@@ -10,15 +10,16 @@ Source of the layouts: BVLC caffe, src/caffe/layers/{base_conv,deconv,inner_prod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bnfold.caffemodel import Blob
+from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Affine
+from bnfold.fold.blobs import checked_blobs, size_of, vector
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.stored import stored_blobs, vector
 from bnfold.fold.weights import Dense, Pattern, Scaled
 from bnfold.graph import Layer, Layout
 from bnfold.graph.axes import is_channels
@@ -34,7 +35,6 @@ class Host:
         layer: the layer itself.
         layout: how its weight is laid out.
         channels: its output channels, `num_output`, after the rewrites so far.
-        has_bias: `bias_term`, as the prototxt has it.
         rank: how many axes the value has that it reads; None where that cannot be told.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
         untrusted: why it is not known what it computes (graph/trust.py), if so.
@@ -43,7 +43,6 @@ class Host:
     layer: Layer
     layout: Layout
     channels: int
-    has_bias: bool
     rank: int | None
     keep_dtype: bool
     untrusted: str | None
@@ -71,14 +70,13 @@ class Host:
             BnfoldError: `num_output` is missing.
         """
         message, depthwise = layer.kind.message, layer.kind.is_depthwise
-        channels = layer.current(message).num_output
-        if not channels and depthwise and layer.record and layer.record.blobs:
+        channels = layer.param(message).num_output
+        if not channels and depthwise and layer.blobs:
             # A depthwise type may leave it out, since it keeps its channels.
-            channels = next(iter(layer.record.blobs[0].shape), 0)
+            channels = next(iter(layer.blobs[0].shape), 0)
         if not channels and not depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        has_bias = layer.param(message).bias_term
-        return cls(layer, layout, channels, has_bias, rank, keep_dtype, untrusted)
+        return cls(layer, layout, channels, rank, keep_dtype, untrusted)
 
     @property
     def param(self) -> str:
@@ -88,7 +86,7 @@ class Host:
     def has_layout_of(self, other: Host) -> bool:
         """Whether each value of its weight belongs to the same channel as in another host."""
         mine, its = (
-            (host.layout, host.channels, host.has_bias, host._group, host._transposed)
+            (host.layout, host.channels, host.is_biased, host._group, host._transposed)
             for host in (self, other)
         )
         return mine == its
@@ -153,26 +151,26 @@ class Host:
         """What its parameters say of its window that Caffe has no field for."""
         return window_fields(self.layer)
 
-    def blobs(self) -> tuple[Blob, ...]:
-        """The stored weight, and bias where the layer has one, checked against the prototxt.
+    def blobs(self) -> Sequence[BlobSource]:
+        """The weight, and the bias where the layer has one, checked against the parameters.
 
         Raises:
             BnfoldError: they are missing, or their count or shapes do not fit.
         """
-        count, what = (2, "weight and bias") if self.has_bias else (1, "weight, without a bias")
-        blobs = stored_blobs(self.layer, {count: what})
+        count, what = (2, "weight and bias") if self.is_biased else (1, "weight, without a bias")
+        blobs = checked_blobs(self.layer, {count: what})
         self._check_weight(blobs[0])
-        if self.has_bias and blobs[1].size != self.channels:
-            raise self._belongs(f"its bias has {blobs[1].size} values", f"{self.channels}")
+        if self.is_biased and size_of(blobs[1]) != self.channels:
+            raise self._belongs(f"its bias has {size_of(blobs[1])} values", f"{self.channels}")
         return blobs
 
-    def _check_weight(self, weight: Blob) -> None:
-        shape = weight.shape
+    def _check_weight(self, weight: BlobSource) -> None:
+        shape, size = weight.shape, size_of(weight)
         if self.layout is Layout.INNER_PRODUCT:
             # V1 files store the matrix as 1 x 1 x N x K (BVLC caffe, Blob::ShapeEquals).
             rows, columns = (1, 1, *shape)[-2:]
             outputs = columns if self._transposed else rows
-            fits = outputs == self.channels and weight.size == rows * columns > 0
+            fits = outputs == self.channels and size == rows * columns > 0
             expected = f"{self.channels} outputs on axis {int(self._transposed)}"
         else:
             spatial = tuple(shape[2:])
@@ -180,10 +178,10 @@ class Host:
             kernel = windows.kernel if windows else None
             first, second = (*shape, 0, 0)[:2]
             outputs = second * self._group if self.layout is Layout.DECONVOLUTION else first
-            fits = len(shape) > 1 and weight.size > 0 and outputs == self.channels
+            fits = len(shape) > 1 and size > 0 and outputs == self.channels
             fits &= first % self._group == 0 and spatial == kernel
-            size = "x".join(map(str, kernel)) if kernel else "of another number of axes"
-            expected = f"num_output {self.channels}, group {self._group}, kernel {size}"
+            taps = "x".join(map(str, kernel)) if kernel else "of another number of axes"
+            expected = f"num_output {self.channels}, group {self._group}, kernel {taps}"
         if not fits:
             raise self._belongs(f"its weight has shape {'x'.join(map(str, shape))}", expected)
 
@@ -232,38 +230,35 @@ class Host:
 
     @property
     def is_biased(self) -> bool:
-        """Whether it has a bias so far, its own or a folded one."""
-        return self.has_bias or (self.param, "bias_term") in self.layer.settings
+        """Whether it has a bias, its own or a folded one."""
+        return bool(self.layer.param(self.param).bias_term)
 
     def lazy(self) -> tuple[Scaled, Dense]:
-        """Weight and bias as they are so far: from an earlier fold, or as stored.
+        """Weight and bias as blobs that are computed, so that more can be folded into them.
 
         A layer without a bias has one of zeros here.
 
         Raises:
-            BnfoldError: the stored blobs do not fit the prototxt, or its bias is not finite.
+            BnfoldError: the blobs do not fit the parameters, or the bias is not finite.
         """
-        if self.layer.blobs is not None:
-            weight = self.layer.blobs[0]
-            assert isinstance(weight, Scaled)
-            if len(self.layer.blobs) > 1:
-                bias = self.layer.blobs[1]
-                assert isinstance(bias, Dense)
-                return weight, bias
+        blobs = self.blobs()
+        types = [blob.dtype if self.keep_dtype else np.dtype(np.float32) for blob in blobs]
+        weight = blobs[0]
+        if not isinstance(weight, Scaled):
+            weight = Scaled(weight, (), types[0], str(self.layer))
+        if not self.is_biased:
             return weight, self._no_bias(weight)
-        stored = self.blobs()
-        types = [blob.dtype if self.keep_dtype else np.dtype(np.float32) for blob in stored]
-        weight = Scaled(stored[0], (), types[0], str(self.layer))
-        if not self.has_bias:
-            return weight, self._no_bias(weight)
-        values = vector(self.layer, stored[1], self.channels, "bias")
-        return weight, Dense.of(values, types[1], f"bias of {self.layer}")
+        bias = blobs[1]
+        if not isinstance(bias, Dense):
+            values = vector(self.layer, bias, self.channels, "bias")
+            bias = Dense.of(values, types[1], f"bias of {self.layer}")
+        return weight, bias
 
     def _no_bias(self, weight: Scaled) -> Dense:
         return Dense.of(np.zeros(self.channels), weight.dtype, f"bias of {self.layer}")
 
     def _set(self, weight: Scaled, bias: Dense | None) -> None:
-        self.layer.blobs = (weight,) if bias is None else (weight, bias)
+        self.layer.give(*([weight] if bias is None else [weight, bias]))
 
     @property
     def _transposed(self) -> bool:
@@ -277,7 +272,7 @@ class Host:
     @property
     def _group(self) -> int:
         return (
-            max(1, self.layer.current(self.param).group)
+            max(1, self.layer.param(self.param).group)
             if self.layout is not Layout.INNER_PRODUCT
             else 1
         )

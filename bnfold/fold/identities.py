@@ -45,7 +45,7 @@ def _drop(context: Context, run: Run) -> bool:
     else:
         return False
     for layer in run.layers:
-        outcome = Outcome(layer.name, layer.type, layer.line, Fate.DROPPED)
+        outcome = Outcome(layer.name, layer.written_type, layer.line, Fate.DROPPED)
         context.plan.outcomes.append(outcome)
         del context.runs[layer]
     return True

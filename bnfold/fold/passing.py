@@ -195,7 +195,7 @@ def _over_concat(
 
 
 def _over_eltwise(layer: Layer, affine: Affine) -> list[tuple[Value, Affine]] | Reason:
-    param = layer.current("eltwise_param")
+    param = layer.param("eltwise_param")
     if param.operation == _PROD:
         return Reason(Code.NO_HOST, f"{layer} multiplies its bottoms")
     if param.operation != _SUM:

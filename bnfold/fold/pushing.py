@@ -67,7 +67,7 @@ class Move:
             absorb(self.affine)
         if host.is_biased or self.affine.is_shiftless:
             return False
-        host.layer.settings[host.param, "bias_term"] = True
+        host.layer.set(host.param, "bias_term", True)
         return True
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnfold.fold.absorb_backward import finish, permitted
+from bnfold.fold.blobs import same_values
 from bnfold.fold.hosts import Host
 from bnfold.fold.leaving import seen_by_others, upward
 from bnfold.fold.plan import Reason
 from bnfold.fold.pushing import Move, same_name_outside
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
-from bnfold.fold.stored import same_values
 from bnfold.graph import Layer
 
 
@@ -68,7 +68,7 @@ class AbsorbShared:
             one.host.has_layout_of(first.host)
             and layer.blob_names == other.blob_names
             and layer.blob_names[:1] != ("",)
-            and bool(layer.record and layer.record.blobs)
+            and bool(layer.blobs)
             and one.host.misfit(one.run.affine) is None
             and same_name_outside(context.net, layer) is None
             and not isinstance(permitted(context, one.run, [_move(one)]), Reason)
@@ -87,7 +87,7 @@ def _sharer(context: Context, layer: Layer) -> Sharer | None:
     host = context.host(layer)
     if host is None or len(layer.tops) != 1 or len(layer.tops[0].readers) != 1:
         return None
-    if seen_by_others(context.net, layer.tops[0]) or layer.blobs is not None:
+    if seen_by_others(context.net, layer.tops[0]) or layer.given_blobs is not None:
         return None
     run = context.runs.get(layer.tops[0].readers[0])
     return None if run is None or upward(context.net, run.layers) else Sharer(host, run)

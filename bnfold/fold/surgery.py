@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bnfold.caffemodel import LayerEdit, NewLayer, schema
+import numpy as np
+
+from bnfold.caffemodel import LayerEdit, NewLayer
 from bnfold.graph import Layer, Net, ParamValue
+from bnfold.graph.params import is_repeated
 from bnfold.prototxt import Document, Field, Ident, Message
 
 
@@ -24,8 +27,8 @@ def edit_document(net: Net) -> Document:
             names = [value.name for value in values]
             _respell(net.document, layer.text, fields, [f.string() for f in fields], names)
         _retype(net.document, layer)
-        for (message, field), value in layer.settings.items():
-            _set(net.document, layer, message, field, value)
+        for message in dict.fromkeys(message for message, _ in layer.set_fields):
+            _set(net.document, layer, message)
         for name in sorted(layer.cleared):
             for stale in layer.text.all(name):
                 net.document.remove(stale)
@@ -49,13 +52,13 @@ def weight_additions(net: Net) -> list[NewLayer]:
     return [
         NewLayer(
             layer.name,
-            layer.new_type or layer.type,
+            layer.type,
             tuple(value.name for value in layer.bottoms),
             tuple(value.name for value in layer.tops),
-            layer.blobs,
+            layer.given_blobs,
         )
         for layer in net.layers
-        if layer.record is None and layer.blobs is not None
+        if layer.record is None and layer.given_blobs is not None
     ]
 
 
@@ -98,50 +101,33 @@ def _places(whole: Sequence[object], part: Sequence[object]) -> list[int] | None
 
 def _retype(document: Document, layer: Layer) -> None:
     kind = layer.text.get("type")
-    if layer.new_type is not None and kind is not None:
-        document.replace(kind, layer.new_type)
+    if layer.type != layer.written_type and kind is not None:
+        document.replace(kind, layer.type)
 
 
-def _set(document: Document, layer: Layer, message: str, name: str, value: ParamValue) -> None:
-    """Set a parameter; one that equals its default is not written, and no longer stands."""
-    holder = layer.text.get(message)
-    if isinstance(value, tuple):
-        _set_repeated(document, layer, message, name, value)
-        return
-    if value is None:
-        for stale in holder.message().all(name) if holder else []:
-            document.remove(stale)
-        return
-    text = Ident(value) if isinstance(value, str) and _is_enum(message, name) else value
-    default = _is_default(message, name, value)
+def _set(document: Document, layer: Layer, message: str) -> None:
+    """Write the fields of a message that rewrites set; a message that is new is written once.
+
+    A field that equals its default is not written, and no longer stands, unless it said so before.
+    """
+    holder, now = layer.written(message), layer.param(message)
+    names = [name for each, name in layer.set_fields if each == message]
     if holder is None:
-        if not default:
-            document.add(layer.text, message, [(name, text)], after=_place(layer))
+        new = [(name, value) for name in names for value in _spelt(now, name, _needed(now, name))]
+        if new:
+            document.add(layer.text, message, new, after=_place(layer))
         return
-    written = holder.message().get(name)
-    if written is None:
-        if not default:
-            document.add(holder.message(), name, text, after=_anchor(holder.message()))
-    elif getattr(layer.param(message), name) == _number(message, name, value):
-        pass  # It says so already.
-    elif default:
-        document.remove(written)
-    else:
-        document.replace(written, text)
-
-
-def _set_repeated(
-    document: Document, layer: Layer, message: str, name: str, values: tuple[int | float, ...]
-) -> None:
-    holder = layer.text.get(message)
-    assert holder is not None
-    fields = holder.message().all(name)
-    if fields:
-        old = tuple(getattr(layer.param(message), name))
-        _respell(document, holder.message(), fields, old, values)
-        return
-    for value in values:
-        document.add(holder.message(), name, value, after=_anchor(holder.message()))
+    before, text = layer.written_param(message), holder.message()
+    for name in names:
+        old, values, fields = _values(before, name), _values(now, name), text.all(name)
+        if fields and old == values:
+            continue
+        spelt = _spelt(now, name, _needed(now, name))
+        if fields:
+            _respell(document, text, fields, _spelt(now, name, old), spelt)
+        else:
+            for value in spelt:
+                document.add(text, name, value, after=_anchor(text))
 
 
 def _place(layer: Layer) -> Field | None:
@@ -166,41 +152,51 @@ def _record_edit(layer: Layer) -> LayerEdit:
     written_tops = tuple(field.string() for field in layer.text.all("top"))
     written_bottoms = tuple(field.string() for field in layer.text.all("bottom"))
     return LayerEdit(
-        type=layer.new_type,
+        type=layer.type if layer.type != layer.written_type else None,
         drop=tuple(sorted(layer.cleared)),
         tops=tops if tops != written_tops else None,
         bottoms=bottoms if bottoms != written_bottoms else None,
-        blobs=layer.blobs,
-        params={key: _stored(*key, value) for key, value in layer.settings.items()},
+        blobs=layer.given_blobs,
+        params={key: _in_record(layer, *key) for key in layer.set_fields},
     )
 
 
-def _stored(message: str, name: str, value: ParamValue) -> ParamValue | None:
-    if value is None or _is_default(message, name, value):
+def _in_record(layer: Layer, message: str, name: str) -> ParamValue:
+    """What a field is in the layer's record, None where nothing needs to be said."""
+    values = _needed(layer.param(message), name)
+    if not values:
         return None
-    return _number(message, name, value)
+    return tuple(values) if _is_repeated(layer.param(message), name) else values[0]
 
 
-def _number(message: str, name: str, value: ParamValue) -> ParamValue:
-    """The value as protobuf has it: an enum's number for its name."""
-    enum = _descriptor(message, name).enum_type
-    return int(enum.values_by_name[value].number) if enum else value
+def _needed(message: Any, name: str) -> list[Any]:
+    """The values of a field without one that equals its default, as protobuf has them."""
+    values = _values(message, name)
+    default = None if _is_repeated(message, name) else _descriptor(message, name).default_value
+    return [value for value in values if value != default]
 
 
-def _is_default(message: str, name: str, value: ParamValue) -> bool:
-    if isinstance(value, tuple):
-        return not value
+def _values(message: Any, name: str) -> list[Any]:
+    """The values of a field, none where it is not set, as protobuf has them."""
+    value = getattr(message, name)
+    if _is_repeated(message, name):
+        return list(value)
+    return [value] if message.HasField(name) else []
+
+
+def _spelt(message: Any, name: str, values: list[Any]) -> list[Any]:
+    """Values of a field as text has them: enums by name, floats as short as float32 allows."""
     descriptor = _descriptor(message, name)
-    default = descriptor.default_value
     if descriptor.enum_type:
-        return bool(descriptor.enum_type.values_by_number[default].name == value)
-    return bool(default == value)
+        return [Ident(descriptor.enum_type.values_by_number[value].name) for value in values]
+    if descriptor.type == descriptor.TYPE_FLOAT:
+        return [float(str(np.float32(value))) for value in values]
+    return values
 
 
-def _is_enum(message: str, name: str) -> bool:
-    return _descriptor(message, name).enum_type is not None
+def _is_repeated(message: Any, name: str) -> bool:
+    return is_repeated(_descriptor(message, name))
 
 
-def _descriptor(message: str, name: str) -> Any:
-    layer: Any = schema.message("LayerParameter").DESCRIPTOR
-    return layer.fields_by_name[message].message_type.fields_by_name[name]
+def _descriptor(message: Any, name: str) -> Any:
+    return message.DESCRIPTOR.fields_by_name[name]

@@ -29,10 +29,11 @@ def set_windows(layer: Layer, old: Windows, new: Windows) -> None:
 
 def _set(layer: Layer, name: str, prefix: str, numbers: tuple[int, ...]) -> None:
     """Write `name` once or for each axis, or `prefix`_h and `prefix`_w, as the text has it."""
-    param = layer.current(_PARAM)
-    settings = layer.settings
+    param = layer.param(_PARAM)
     if prefix and (param.HasField(f"{prefix}_h") or param.HasField(f"{prefix}_w")):
-        settings[_PARAM, f"{prefix}_h"], settings[_PARAM, f"{prefix}_w"] = numbers
+        for axis, number in zip("hw", numbers, strict=True):
+            layer.set(_PARAM, f"{prefix}_{axis}", number)
         return
     written = len(getattr(param, name))
-    settings[_PARAM, name] = numbers[:1] if written <= 1 and len(set(numbers)) == 1 else numbers
+    once = written <= 1 and len(set(numbers)) == 1
+    layer.set(_PARAM, name, numbers[:1] if once else numbers)

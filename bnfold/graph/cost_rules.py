@@ -34,30 +34,24 @@ def is_power_of_nothing(layer: Layer) -> bool:
     return is_in_place(layer) and not _power_operations(layer)
 
 
-def _has_bias(layer: Layer, message: str) -> bool:
-    if layer.blobs is not None:
-        return len(layer.blobs) > 1
-    return bool(layer.current(message).bias_term)
-
-
 def _moved(bottoms: Sizes, tops: Sizes) -> int:
     return sum(map(prod, bottoms)) + sum(map(prod, tops))
 
 
 def convolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each output: 2 (channels / group) kernel, and 1 for the bias. Padding counts as values."""
-    return _windowed(layer, bottoms, tops, layer.current("convolution_param").group, tops)
+    return _windowed(layer, bottoms, tops, layer.param("convolution_param").group, tops)
 
 
 def depthwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """A convolution with a group for each channel, unless `group` has another number of them."""
-    group = layer.current("convolution_param").group
+    group = layer.param("convolution_param").group
     return _windowed(layer, bottoms, tops, group if group > 1 else _channels(bottoms), tops)
 
 
 def deconvolution(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     """Each input: 2 (num_output / group) kernel; each output: 1 for the bias."""
-    return _windowed(layer, bottoms, tops, layer.current("convolution_param").group, bottoms)
+    return _windowed(layer, bottoms, tops, layer.param("convolution_param").group, bottoms)
 
 
 def _windowed(layer: Layer, bottoms: Sizes, tops: Sizes, group: int, visited: Sizes) -> Work | None:
@@ -73,7 +67,7 @@ def _windowed(layer: Layer, bottoms: Sizes, tops: Sizes, group: int, visited: Si
         return None
     weights = inputs * outputs // group * prod(windows.kernel)
     places = sum(prod(shape[:axis]) * prod(shape[axis + 1 :]) for shape in visited)
-    bias = _has_bias(layer, "convolution_param")
+    bias = bool(layer.param("convolution_param").bias_term)
     return Work(
         2 * weights * places + bias * sum(map(prod, tops)),
         _moved(bottoms, tops),
@@ -87,7 +81,7 @@ def inner_product(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     if axis is None:
         return None
     inputs, outputs, count = prod(bottoms[0][axis:]), tops[0][-1], prod(tops[0])
-    bias = _has_bias(layer, "inner_product_param")
+    bias = bool(layer.param("inner_product_param").bias_term)
     return Work(
         2 * inputs * count + bias * count, _moved(bottoms, tops), inputs * outputs + bias * outputs
     )
@@ -101,7 +95,7 @@ def batch_norm(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """
     channels = _channels(bottoms)
     param = layer.param("batch_norm_param")
-    blobs = _blob_count(layer) or (5 if param.scale_bias else 3)
+    blobs = len(layer.blobs) or (5 if param.scale_bias else 3)
     each = 2 + max(0, min(blobs, 5) - 3)
     if param.HasField("use_global_stats") and not param.use_global_stats:
         each += STATISTICS
@@ -117,7 +111,7 @@ def bn(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """
     channels = _channels(bottoms)
     inference = layer.param("bn_param").bn_mode == 1
-    blobs = _blob_count(layer) or (2 if inference else 4)
+    blobs = len(layer.blobs) or (2 if inference else 4)
     each = 2 if inference else 4
     if blobs == 2 and not inference:
         each += STATISTICS
@@ -129,7 +123,7 @@ def scale(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
     size = _affine_size(layer, "scale_param", bottoms)
     if size is None:
         return None
-    bias = _has_bias(layer, "scale_param")
+    bias = bool(layer.param("scale_param").bias_term)
     parameters = (len(bottoms) == 1) * size + bias * size
     return Work((1 + bias) * prod(bottoms[0]), _moved(bottoms, tops), parameters)
 
@@ -147,8 +141,8 @@ def _affine_size(layer: Layer, message: str, bottoms: Sizes) -> int | None:
     if len(bottoms) > 1:
         return prod(bottoms[1])
     shape = bottoms[0]
-    axes = layer.current(message).num_axes
-    axis = axis_index(layer.current(message).axis, len(shape))
+    axes = layer.param(message).num_axes
+    axis = axis_index(layer.param(message).axis, len(shape))
     if axis is None or axes < -1 or axis + axes > len(shape):
         return None
     return prod(shape[axis:] if axes == -1 else shape[axis : axis + axes])
@@ -176,7 +170,7 @@ def pooling(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work | None:
 
 def eltwise(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Each value: 1 for each bottom after the first, and 1 for each `coeff` that is not 1."""
-    factors = sum(value != 1 for value in layer.current("eltwise_param").coeff)
+    factors = sum(value != 1 for value in layer.param("eltwise_param").coeff)
     return Work((len(bottoms) - 1 + factors) * prod(tops[0]), _moved(bottoms, tops))
 
 
@@ -226,9 +220,3 @@ def _channels(bottoms: Sizes, shared: bool = False) -> int:
 def move(layer: Layer, bottoms: Sizes, tops: Sizes) -> Work:
     """Nothing but reading and writing."""
     return Work(0, _moved(bottoms, tops))
-
-
-def _blob_count(layer: Layer) -> int:
-    if layer.blobs is not None:
-        return len(layer.blobs)
-    return 0 if layer.record is None else len(layer.record.blobs)

@@ -61,31 +61,34 @@ class Value:
 
 
 class Layer:
-    """A layer of the file, with what rewrites have decided for it so far.
+    """A layer of the file, as it is after the rewrites so far.
+
+    What the file said of it is kept only to write the difference: `field`, `text`, `written_type`
+    and `record` never change, and nobody computes from them what a rewrite could have changed.
 
     Attributes:
         index: position among all layers of the file.
         field: the `layer { ... }` field of the prototxt.
+        text: what stands in that field.
+        name: its name, which never changes.
         type: Caffe's current name of the type ("Convolution"), also for V1 files.
-        kind: what is known of its type, as it is after the rewrites so far, or of the type that the
-            user says it is to be taken for.
-        bottoms, tops: values, as they are after the rewrites so far.
+        written_type: the type that it had in the file, by which people know it.
+        kind: what is known of its type, or of the type that the user says it is to be taken for.
+        bottoms, tops: the values that it reads and makes.
         blob_names: the names of its `param`s, in the order of its blobs, "" for one without;
             layers that carry the same name have that blob in common.
         record: its layer in the weights file, if there is one.
         removed: whether a rewrite took it out.
-        blobs: its new blobs where a rewrite changed them.
-        settings: parameters that a rewrite set, by (message, field).
-        new_type: its new type where a rewrite changed it.
-        cleared: the fields that a rewrite took out of it, by name.
+        cleared: the names of the fields of its text that a rewrite took out.
         fork_fields: what trust.py found in its text, with what its type was taken for.
     """
 
     # A file can have very many layers, and most of them are never changed.
     __slots__ = (
+        "_given",
         "_params",
+        "_set",
         "blob_names",
-        "blobs",
         "bottoms",
         "cleared",
         "field",
@@ -94,19 +97,18 @@ class Layer:
         "is_v1",
         "kind",
         "name",
-        "new_type",
         "record",
         "removed",
-        "settings",
         "text",
         "tops",
         "type",
+        "written_type",
     )
 
     def __init__(self, index: int, field: Field, type_name: str, kind: LayerType) -> None:
         self.index = index
         self.field = field
-        self.type = sys.intern(type_name)
+        self.type = self.written_type = sys.intern(type_name)
         self.kind = kind
         self.text: Message = field.message()
         self.name = _string(self.text, "name")
@@ -116,20 +118,38 @@ class Layer:
         self.blob_names = _blob_names(self.text, self.is_v1)
         self.record: LayerRecord | None = None
         self.removed = False
-        self.blobs: tuple[BlobSource, ...] | None = None
-        self.settings: dict[tuple[str, str], ParamValue] = {}
-        self.new_type: str | None = None
         self.cleared: frozenset[str] = frozenset()
         self.fork_fields: tuple[object, ForkFields] | None = None
+        self._given: tuple[BlobSource, ...] | None = None
         self._params: dict[str, Any] | None = None
+        self._set: dict[tuple[str, str], None] | None = None
 
     @property
     def line(self) -> int:
         """The line of the prototxt on which the layer begins."""
         return self.field.line
 
+    @property
+    def blobs(self) -> Sequence[BlobSource]:
+        """Its blobs, in Caffe's order; none where there are no weights, or none of its own."""
+        if self._given is not None:
+            return self._given
+        return () if self.record is None else self.record.blobs
+
+    @property
+    def given_blobs(self) -> tuple[BlobSource, ...] | None:
+        """The blobs that a rewrite gave it, None where it has those of the weights file."""
+        return self._given
+
+    @property
+    def set_fields(self) -> Sequence[tuple[str, str]]:
+        """The parameters that rewrites set, by (message, field), in the order they first did."""
+        return tuple(self._set or ())
+
     def param(self, name: str) -> Any:
         """The layer's parameter message, "convolution_param" say, with the schema's defaults.
+
+        It is to be read only; `set` changes a field of it.
 
         Raises:
             PrototxtError: a field in it has a bad value.
@@ -137,42 +157,68 @@ class Layer:
         if self._params is None:
             self._params = {}
         if name not in self._params:
-            field = self.text.get(name)
-            layer: Any = schema.message("LayerParameter").DESCRIPTOR
-            kind = layer.fields_by_name[name].message_type.name
-            self._params[name] = (
-                read_message(field.message(), kind) if field else schema.message(kind)()
-            )
+            self._params[name] = _read_param(self.written(name), name)
         return self._params[name]
 
-    def current(self, name: str) -> Any:
-        """The layer's parameter message as it is after the rewrites so far.
+    def written_param(self, name: str) -> Any:
+        """A parameter message as the file has it, whatever rewrites did since.
 
         Raises:
             PrototxtError: a field in it has a bad value.
         """
-        written = self.param(name)
-        changes = {f: value for (message, f), value in self.settings.items() if message == name}
-        if not changes:
-            return written
-        message = type(written)()
-        message.CopyFrom(written)
-        for field, value in changes.items():
-            message.ClearField(field)
-            enum = message.DESCRIPTOR.fields_by_name[field].enum_type
-            if isinstance(value, tuple):
-                getattr(message, field).extend(value)
-            elif value is not None:
-                setattr(message, field, enum.values_by_name[value].number if enum else value)
-        return message
+        return _read_param(self.text.get(name), name)
+
+    def written(self, name: str) -> Field | None:
+        """The first field of a name in its text, unless a rewrite took it out."""
+        return None if name in self.cleared else self.text.get(name)
+
+    def set(self, message: str, field: str, value: ParamValue) -> None:
+        """Set a field of a parameter message.
+
+        Args:
+            message: the name of the message, "convolution_param" say.
+            field: the name of the field in it.
+            value: what it is to be: see `ParamValue`.
+
+        Raises:
+            PrototxtError: another field of the message has a bad value.
+        """
+        param = self.param(message)
+        param.ClearField(field)
+        enum = param.DESCRIPTOR.fields_by_name[field].enum_type
+        if isinstance(value, tuple):
+            getattr(param, field).extend(value)
+        elif value is not None:
+            setattr(param, field, enum.values_by_name[value].number if enum else value)
+        if self._set is None:
+            self._set = {}
+        self._set[message, field] = None
 
     def become(self, kind: LayerType) -> None:
-        """Change the type; the parameters of the old one are the caller's to take out."""
-        self.new_type = kind.name
+        """Change the type; the parameters of the old one are the caller's to clear."""
+        self.type = kind.name
         self.kind = kind
 
+    def give(self, *blobs: BlobSource) -> None:
+        """Give it other blobs than those it has, in Caffe's order."""
+        self._given = blobs
+
+    def clear(self, *names: str) -> None:
+        """Take fields out of its text, all of each name, with what rewrites set in them.
+
+        Without its `param`s it has no blob in common with others any more.
+        """
+        self.cleared |= frozenset(names)
+        self.fork_fields = None
+        for name in names:
+            if self._params is not None:
+                self._params.pop(name, None)
+        self._set = {key: None for key in self._set or () if key[0] not in names}
+        if "param" in names:
+            self.blob_names = ()
+
     def __str__(self) -> str:
-        return f"{self.type} layer '{self.name}'"
+        return f"{self.written_type} layer '{self.name}'"
 
     def __repr__(self) -> str:
         return f"Layer({self.name!r}, {self.type!r})"
@@ -235,16 +281,21 @@ class Net:
         """
         if not any(layer.blob_names):
             return
-        lists = [self._sharing[name] for name in set(filter(None, layer.blob_names))]
+        lists = [self._carriers(name) for name in set(filter(None, layer.blob_names))]
         last = layer
         for other in merge(*lists, key=self._order.__getitem__):
-            if other is not layer and other is not last and not other.removed:
+            if other is not layer and other is not last:
                 last = other
                 yield other
 
     def sharing(self, name: str) -> list[Layer]:
         """The layers that run and carry the blob name `name`, in file order."""
-        return [layer for layer in self._sharing.get(name, []) if self.runs(layer)]
+        return [layer for layer in self._carriers(name) if self.runs(layer)]
+
+    def _carriers(self, name: str) -> Iterator[Layer]:
+        """The layers of the file, of any phase, that carry a blob name now."""
+        carriers = self._sharing.get(name, [])
+        return (one for one in carriers if not one.removed and name in one.blob_names)
 
     def runs(self, layer: Layer) -> bool:
         """Whether a layer of the file runs in this phase."""
@@ -314,6 +365,12 @@ class Net:
                     elif top.name == value.name and reader.index < last:
                         return False
         return True
+
+
+def _read_param(field: Field | None, name: str) -> Any:
+    layer: Any = schema.message("LayerParameter").DESCRIPTOR
+    kind = layer.fields_by_name[name].message_type.name
+    return read_message(field.message(), kind) if field else schema.message(kind)()
 
 
 def _string(text: Message, name: str) -> str:

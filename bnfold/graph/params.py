@@ -27,7 +27,7 @@ def read_message(text: Message, type_name: str) -> Any:
         fields = text.all(descriptor.name)
         if not fields:
             continue
-        if _is_repeated(descriptor):
+        if is_repeated(descriptor):
             target = getattr(message, descriptor.name)
             for field in fields:
                 if descriptor.message_type is not None:
@@ -52,7 +52,8 @@ def _only(text: Message, name: str) -> Field:
     return field
 
 
-def _is_repeated(descriptor: Any) -> bool:
+def is_repeated(descriptor: Any) -> bool:
+    """Whether a field of the schema may stand more than once."""
     # `label` is deprecated in new protobuf releases and `is_repeated` absent from old ones.
     repeated = getattr(descriptor, "is_repeated", None)
     return descriptor.label == descriptor.LABEL_REPEATED if repeated is None else bool(repeated)

@@ -78,7 +78,7 @@ def _windowed(
     spatial = spatial_axes(layer, bottom)
     if spatial is None:
         return None
-    param = layer.current("convolution_param")
+    param = layer.param("convolution_param")
     if bottom is None:
         if param.axis < 0:
             return None
@@ -91,7 +91,7 @@ def _windowed(
 
 def inner_product(layer: Layer, bottoms: Shapes) -> Shape | None:
     """The axes before `axis`, then num_output."""
-    param = layer.current("inner_product_param")
+    param = layer.param("inner_product_param")
     bottom = bottoms[0]
     if bottom is None:
         if param.axis < 0:

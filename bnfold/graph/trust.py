@@ -105,6 +105,8 @@ def _sorted_out(layer: Layer, known: LayerType) -> ForkFields:
     foreign: set[str] = set()
     windows: set[str] = set()
     for one in layer.text.fields:
+        if one.name in layer.cleared:
+            continue
         if one.name not in known.params:
             if one.name not in _ELSEWHERE:
                 foreign.add(one.name)

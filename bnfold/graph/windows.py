@@ -67,7 +67,7 @@ def spatial_axes(layer: Layer, bottom: Shape | None) -> int | None:
 
     Told by the bottom; by a kernel that is written axis by axis; or by the stored weight.
     """
-    param = layer.current("convolution_param")
+    param = layer.param("convolution_param")
     if bottom is not None:
         axis = param.axis if param.axis >= 0 else len(bottom) + param.axis
         return len(bottom) - axis - 1 if 0 <= axis < len(bottom) else None
@@ -75,8 +75,8 @@ def spatial_axes(layer: Layer, bottom: Shape | None) -> int | None:
         return 2
     if len(param.kernel_size) > 1:
         return len(param.kernel_size)
-    if layer.record is not None and layer.record.blobs:
-        return max(len(layer.record.blobs[0].shape) - 2, 0)
+    if layer.blobs:
+        return max(len(layer.blobs[0].shape) - 2, 0)
     return None
 
 
@@ -98,7 +98,7 @@ def convolution_windows(layer: Layer, spatial: int) -> Windows | None:
     Raises:
         PrototxtError: a parameter has a bad value.
     """
-    param = layer.current("convolution_param")
+    param = layer.param("convolution_param")
     kernel = _numbers(param, "kernel_size", "kernel", spatial, None)
     stride = _numbers(param, "stride", "stride", spatial, 1)
     pad = _numbers(param, "pad", "pad", spatial, 0)

@@ -26,7 +26,7 @@ class Words:
     @classmethod
     def of(cls, layer: Layer, name: str) -> Words:
         """Return the message `name` of a layer, "permute_param" for example."""
-        field = layer.text.get(name)
+        field = layer.written(name)
         return cls(None if field is None else field.message())
 
     def inner(self, name: str) -> Words:

@@ -7,6 +7,8 @@ import pytest
 from folding import merge_files, merge_model
 from models import blob
 
+import bnfold
+
 from .networks import start
 
 CAFFE = ("pycaffe",)
@@ -196,6 +198,10 @@ def test_power_gets_a_record_when_it_becomes_a_scale(merger):
     net.relu("r", "f").batch_norm("b", "x", "y").plain("TanH", "end", "y")
     merged = merger(net, {"p": "scale", "b": "merged"})
     assert merged.text.count('"Scale"') == 1
+    # What is counted is what was written.
+    again = bnfold.inspect(*merged.after)
+    assert merged.report.after == again.before
+    assert again.before.affine == 1
 
 
 def test_scale_is_not_moved_to_where_the_name_means_something_else(merger):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from models import Model
 
-from bnfold.caffemodel import ArrayBlob, open_weights
+from bnfold.caffemodel import open_weights
 from bnfold.graph import build, record_of
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
 from bnfold.graph.shapes import infer_shapes
@@ -198,14 +198,11 @@ def test_what_rewrites_decided_counts():
     shapes = infer_shapes(net)
     convolution, norm = net.layers
     plain = layer_cost(convolution, shapes)
-    convolution.settings["convolution_param", "bias_term"] = True
-    assert layer_cost(convolution, shapes) == Cost(plain.operations + VALUES, plain.bytes + 4 * 6)
-    convolution.settings.clear()
-    convolution.blobs = (ArrayBlob(np.ones((6, 6, 1, 1))), ArrayBlob(np.ones(6)))
+    convolution.set("convolution_param", "bias_term", True)
     assert layer_cost(convolution, shapes) == Cost(plain.operations + VALUES, plain.bytes + 4 * 6)
 
     norm.become(record_of("Scale"))
-    norm.blobs = (ArrayBlob(np.ones(6)), ArrayBlob(np.ones(6)))
+    norm.set("scale_param", "bias_term", True)
     assert infer_shapes(net) == shapes
     assert layer_cost(norm, shapes) == Cost(2 * VALUES, 4 * (MOVED + 12))
 

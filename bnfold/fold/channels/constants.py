@@ -21,7 +21,8 @@ from dataclasses import replace
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import affine_of, blobs_of, outputs_of, values_of
+from bnfold.fold.blobs import values_of
+from bnfold.fold.channels.current import affine_of, outputs_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sums import spreads, sums_of
@@ -105,7 +106,7 @@ def _one(context: Context, layer: Layer, bottom: Constants) -> Constants | None:
             return None
         return _mapped(bottom, Activation(lambda x: scale * x + shift))
     if kind.channels is ChannelRole.NUMBERED:
-        return _mapped(bottom, leaky(values_of(blobs_of(layer)[0])))
+        return _mapped(bottom, leaky(values_of(layer.blobs[0])))
     if kind.function is not None:
         known = kind.function(layer)
         return None if known is None else _mapped(bottom, known)
@@ -137,7 +138,7 @@ def _mapped(bottom: Constants, known: Activation) -> Constants:
 def _tied(layer: Layer, bottoms: list[Constants]) -> Constants | None:
     if layer.kind.passes is Passes.JOINED:
         return _same(bottoms)
-    param = layer.current("eltwise_param") if layer.kind.passes is Passes.COMBINED else None
+    param = layer.param("eltwise_param") if layer.kind.passes is Passes.COMBINED else None
     if param is None or param.operation == _PROD:
         return _product(bottoms)
     if param.operation != _SUM:
@@ -187,7 +188,7 @@ def _depthwise(context: Context, layer: Layer, bottom: Constants) -> Constants:
     if not known.any():
         return Constants.none(outputs)
     sums = sums_of(context, layer, bottom, known)
-    blobs = blobs_of(layer)
+    blobs = layer.blobs
     inside = sums.inside + (values_of(blobs[1]) if len(blobs) > 1 else 0.0)
     inside = np.where(np.repeat(known, outputs // known.size), inside, np.nan)
     return Constants(inside, inside - sums.off, inside + sums.off)

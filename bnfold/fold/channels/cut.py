@@ -25,12 +25,8 @@ import numpy as np
 
 from bnfold.caffemodel import ArrayBlob, BlobSource
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import (
-    blobs_of,
-    groups_of,
-    size_of,
-    values_of,
-)
+from bnfold.fold.blobs import size_of, values_of
+from bnfold.fold.channels.current import groups_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sliced import Sliced
@@ -79,22 +75,22 @@ def cut(
         elif role is Role.OWN_NUMBERS:
             lanes = flow.read(layer)
             if lanes is not None and removed[lanes].any():
-                layer.blobs = tuple(_numbers(blob, ~removed[lanes]) for blob in blobs_of(layer))
+                layer.give(*(_numbers(blob, ~removed[lanes]) for blob in layer.blobs))
     return given
 
 
 def _add_to_bias(context: Context, layer: Layer, sums: Vector) -> None:
     layout = layer.kind.layout
     assert layout is not None
-    weight, *bias = blobs_of(layer)
+    weight, *bias = layer.blobs
     dtype = weight.dtype if context.keep_dtype else np.dtype(np.float32)
     if bias:
         values = values_of(bias[0]) + sums
         dtype = bias[0].dtype if context.keep_dtype else dtype
     else:
         values = sums
-        layer.settings[layer.kind.message, "bias_term"] = True
-    layer.blobs = (weight, ArrayBlob(values, dtype))
+        layer.set(layer.kind.message, "bias_term", True)
+    layer.give(weight, ArrayBlob(values, dtype))
 
 
 def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: Mask) -> None:
@@ -102,7 +98,7 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
     assert layout is not None
     lanes, own = flow.read(layer), flow.own[layer]
     outputs = ~removed[own]
-    weight, *bias = blobs_of(layer)
+    weight, *bias = layer.blobs
     # What cannot be told of the inputs stays: all rows of a deconvolution, all columns of others.
     unknown = np.ones(weight.shape[0] if layout is Layout.DECONVOLUTION else 1, np.bool_)
     inputs = unknown if lanes is None else ~removed[lanes]
@@ -116,23 +112,23 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
         columns = np.ones(size_of(weight) // rows.size, np.bool_)
         new: BlobSource = _matrix(weight, rows, columns, 1)
         left = int(outputs.reshape(groups, -1).any(1).sum())
-        if layer.current(message).group != 1:
-            layer.settings[message, "group"] = left
+        if layer.param(message).group != 1:
+            layer.set(message, "group", left)
     else:
         new = _mixed(context, layer, layout, inputs, outputs)
     if not outputs.all():
         # Only a fork's depthwise type may leave it out.
-        if layer.current(message).num_output:
-            layer.settings[message, "num_output"] = int(outputs.sum())
+        if layer.param(message).num_output:
+            layer.set(message, "num_output", int(outputs.sum()))
         bias = [_numbers(blob, outputs) for blob in bias]
-    layer.blobs = (new, *bias)
+    layer.give(new, *bias)
 
 
 def _mixed(
     context: Context, layer: Layer, layout: Layout, inputs: Mask, outputs: Mask
 ) -> BlobSource:
     """The weight of a layer that mixes channels, without some of its inputs and outputs."""
-    weight = blobs_of(layer)[0]
+    weight = layer.blobs[0]
     if layout is Layout.INNER_PRODUCT:
         each = size_of(weight) // inputs.size // outputs.size
         inputs = np.repeat(inputs, each)

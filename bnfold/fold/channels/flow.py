@@ -29,13 +29,8 @@ from operator import itemgetter
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import (
-    affine_of,
-    blobs_of,
-    groups_of,
-    outputs_of,
-    size_of,
-)
+from bnfold.fold.blobs import size_of
+from bnfold.fold.channels.current import affine_of, groups_of, outputs_of
 from bnfold.fold.channels.ties import Channels, Ties
 from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.plan import Code, Reason
@@ -254,7 +249,7 @@ class _Tracer:
         """Why the weight, which fits its layer's text, is not for so many channels, if so."""
         if lanes is None:
             return None
-        weight = blobs_of(self.layer)[0]
+        weight = self.layer.blobs[0]
         if layout is Layout.INNER_PRODUCT:
             fits = size_of(weight) // outputs % lanes.size == 0
         elif layout is Layout.DECONVOLUTION:
@@ -344,7 +339,7 @@ class _Tracer:
         if isinstance(role, Reason):
             return self._opaque(role.text, role.code, role.hint)
         if role is Role.OWN_NUMBERS and lanes is not None:
-            sizes = [size_of(blob) for blob in blobs_of(layer)]
+            sizes = [size_of(blob) for blob in layer.blobs]
             own = sizes[:2] if layer.kind.affine is AffineForm.BATCH_NORM else sizes
             if any(size != lanes.size for size in own):
                 return self._opaque(f"{layer} does not have a number for each channel")

@@ -18,7 +18,7 @@ import numpy as np
 
 from bnfold.caffemodel import ArrayBlob
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import blobs_of, values_of
+from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.pushing import other_users
@@ -48,7 +48,7 @@ def gammas(context: Context, flow: Flow) -> dict[Layer, Gamma]:
 
 
 def _gamma(context: Context, layer: Layer) -> Gamma | None:
-    form, blobs = layer.kind.affine, blobs_of(layer)
+    form, blobs = layer.kind.affine, layer.blobs
     if form is AffineForm.SCALE:
         before = layer.bottoms[0].producer
         if before is None or before.kind.affine is not AffineForm.BATCH_NORM:
@@ -79,7 +79,7 @@ def mean_takes(context: Context, flow: Flow, layer: Layer, sums: Vector) -> Laye
     if len(top.readers) != 1 or seen_by_others(context.net, top):
         return None
     (reader,) = top.readers
-    form, blobs = reader.kind.affine, blobs_of(reader)
+    form, blobs = reader.kind.affine, reader.blobs
     if flow.roles[reader] is not Role.OWN_NUMBERS or other_users(context.net, [reader]):
         return None
     if form is AffineForm.BATCH_NORM:
@@ -94,5 +94,5 @@ def mean_takes(context: Context, flow: Flow, layer: Layer, sums: Vector) -> Laye
     mean = values_of(blobs[at]) - factor * sums
     dtype = blobs[at].dtype if context.keep_dtype else np.dtype(np.float32)
     new = ArrayBlob(mean.reshape(blobs[at].shape), dtype)
-    reader.blobs = (*blobs[:at], new, *blobs[at + 1 :])
+    reader.give(*blobs[:at], new, *blobs[at + 1 :])
     return reader

@@ -126,7 +126,13 @@ def _note_what_stays(
         for reason, channels in by_reason.items():
             context.plan.dead.append(
                 DeadChannels(
-                    layer.name, layer.type, layer.line, tuple(channels), left.size, (), reason
+                    layer.name,
+                    layer.written_type,
+                    layer.line,
+                    tuple(channels),
+                    left.size,
+                    (),
+                    reason,
                 )
             )
 

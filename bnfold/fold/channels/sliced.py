@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnfold.caffemodel import BlobSource
-from bnfold.fold.channels.current import size_of
+from bnfold.fold.blobs import size_of
 from bnfold.fold.channels.ties import Mask
 
 

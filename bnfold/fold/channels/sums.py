@@ -21,14 +21,8 @@ from math import prod
 import numpy as np
 
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import (
-    blobs_of,
-    groups_of,
-    outputs_of,
-    rows_of,
-    size_of,
-    values_of,
-)
+from bnfold.fold.blobs import rows_of, size_of, values_of
+from bnfold.fold.channels.current import groups_of, outputs_of
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
@@ -63,7 +57,7 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
     layout = layer.kind.layout
     assert layout is not None
     outputs = outputs_of(layer)
-    weight = blobs_of(layer)[0]
+    weight = layer.blobs[0]
     value = np.where(chosen, inputs.inside, 0.0)
     off = np.where(chosen, inputs.off, 0.0)
     if not value.any() and not off.any():
@@ -89,14 +83,14 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
 
 def _depthwise_deconvolution(layer: Layer, value: Vector, off: Vector, outputs: int) -> Sums:
     """One tap, by the rule above, so that the weight is a number for each output."""
-    weight = values_of(blobs_of(layer)[0]).reshape(outputs, -1)[:, 0]
+    weight = values_of(layer.blobs[0]).reshape(outputs, -1)[:, 0]
     each = outputs // value.size
     return Sums(np.repeat(value, each) * weight, np.repeat(off, each) * np.abs(weight))
 
 
 def _rows_of_outputs(layer: Layer, outputs: int, value: Vector, off: Vector) -> Sums:
     inside, far = np.zeros(outputs), np.zeros(outputs)
-    for first, rows in rows_of(blobs_of(layer)[0], value.size):
+    for first, rows in rows_of(layer.blobs[0], value.size):
         here = slice(first, first + len(rows))
         inside[here] = rows @ value
         far[here] = np.abs(rows) @ off
@@ -106,10 +100,10 @@ def _rows_of_outputs(layer: Layer, outputs: int, value: Vector, off: Vector) -> 
 def _convolution(context: Context, layer: Layer, value: Vector, off: Vector, outputs: int) -> Sums:
     groups = groups_of(layer)
     reads, makes = value.size // groups, outputs // groups
-    taps = size_of(blobs_of(layer)[0]) // outputs // reads
+    taps = size_of(layer.blobs[0]) // outputs // reads
     border = _border(layer, taps)
     inside, far = np.zeros(outputs), np.zeros(outputs)
-    for first, rows in rows_of(blobs_of(layer)[0], reads * taps):
+    for first, rows in rows_of(layer.blobs[0], reads * taps):
         here = np.arange(first, first + len(rows))
         read = (here // makes * reads)[:, None] + np.arange(reads)
         block = rows.reshape(len(rows), reads, taps)

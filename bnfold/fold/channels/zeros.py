@@ -11,18 +11,15 @@ import numpy as np
 
 from bnfold.caffemodel import Blob, BlobSource
 from bnfold.fold.affine import Vector
-from bnfold.fold.channels.current import (
-    PIECE,
-    blobs_of,
-    groups_of,
-    outputs_of,
-    rows_of,
-    size_of,
-)
+from bnfold.fold.blobs import rows_of, size_of
+from bnfold.fold.channels.current import groups_of, outputs_of
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weights import Scaled
 from bnfold.graph import Layer, Layout
+
+_PIECE = 1 << 16
+"""Values that are read at a time."""
 
 _PROBE = 16
 """Values of each filter to look at first."""
@@ -38,7 +35,7 @@ def zero_outputs(context: Context, layer: Layer) -> Mask:
     layout = layer.kind.layout
     assert layout is not None
     outputs = outputs_of(layer)
-    weight = blobs_of(layer)[0]
+    weight = layer.blobs[0]
     if layout is Layout.CONVOLUTION or (
         layout is Layout.INNER_PRODUCT and not layer.param("inner_product_param").transpose
     ):
@@ -88,8 +85,8 @@ def _smallest(weight: BlobSource, count: int, row: int) -> Vector:
 
 
 def _any(stored: Blob, start: int, stop: int) -> bool:
-    pieces = range(start, stop, PIECE)
-    return any(stored.read(at, min(at + PIECE, stop)).any() for at in pieces)
+    pieces = range(start, stop, _PIECE)
+    return any(stored.read(at, min(at + _PIECE, stop)).any() for at in pieces)
 
 
 def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
@@ -101,7 +98,7 @@ def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
 
 def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask:
     """Row c of the weight has the outputs of the group that input c is in."""
-    weight, groups = blobs_of(layer)[0], groups_of(layer)
+    weight, groups = layer.blobs[0], groups_of(layer)
     inputs, makes = weight.shape[0], outputs // groups
     row = size_of(weight) // inputs
     alive = np.zeros((groups, makes), np.bool_)

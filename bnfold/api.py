@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bnfold.errors import BnfoldError
-from bnfold.fold import Options
+from bnfold.fold import MergeOptions
 from bnfold.fold.channels.slim import Slimming
 from bnfold.graph import Phase
 from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
@@ -24,56 +24,31 @@ if TYPE_CHECKING:
 def merge(
     model: PathLike,
     weights: PathLike,
+    options: MergeOptions | None = None,
     *,
     output_model: PathLike | None = None,
     output_weights: PathLike | None = None,
-    phase: Phase | str = Phase.TEST,
-    eps: float | None = None,
-    engine_caffe: bool = True,
-    collapse: bool = True,
-    branches: bool = True,
-    concat_branches: bool = False,
-    dead_channels: bool = True,
-    keep: Sequence[str] = (),
-    only: Sequence[str] = (),
-    bn_dialect: str | None = None,
-    treat_as: Mapping[str, str] | None = None,
-    keep_dtype: bool = False,
-    float32: bool = False,
     dry_run: bool = False,
     force: bool = False,
     require_complete: bool = False,
     verify: bool | VerifyOptions = False,
+    **choices: Any,
 ) -> Report:
     """Fold the batch normalisation of a trained network into its weights.
 
     Args:
         model: the network's prototxt.
         weights: its caffemodel, binary or HDF5.
+        options: how the network is read, what is done to it and how it is stored.
         output_model: where to write the new prototxt; by default beside the old one, as
             `deploy.folded.prototxt`.
         output_weights: where to write the new caffemodel, `x.folded.caffemodel` by default.
-        phase: the phase whose function is preserved.
-        eps: replaces every batch norm's own `eps`; without it each layer's own holds.
-        engine_caffe: set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.
-        collapse: write a batch norm that cannot be absorbed as one Scale.
-        branches: make parallel branches of one value that an Eltwise adds up one convolution.
-        concat_branches: make convolutions of one value that a Concat joins one, too; the names of
-            their outputs go.
-        dead_channels: take out channels that are constant, where that is exact.
-        keep: layers, by name or glob, whose chains stay as they are.
-        only: if not empty, only chains with such a layer are touched.
-        bn_dialect: what the blobs of `BN` layers are, where that cannot be told: one of
-            "variance", "inverse-std", "scale-shift".
-        treat_as: layer types to take for a known one, {"MyConvolution": "Convolution"}.
-        keep_dtype: store changed blobs in the type they had; by default they become float32. What
-            was float16 stays in NVIDIA's raw_data then, for forks that read it.
-        float32: store all blobs as plain float32, those included that nothing changes.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
         require_complete: write nothing if an affine layer is left, as it was or as one Scale.
         verify: run both networks in an engine, and write nothing unless they are the same
             function; a VerifyOptions says how.
+        **choices: fields of `MergeOptions`, each in place of what `options` has.
 
     Returns:
         What was folded, what was kept and why, and the sizes before and after; with `verify` a
@@ -85,21 +60,7 @@ def merge(
         CheckFailedError: `verify` found that the folded network is not the same function, or
             `require_complete` that an affine layer is left; its `report` is what this would return.
     """
-    options = Options(
-        phase=Phase.named(phase),
-        eps=eps,
-        engine_caffe=engine_caffe,
-        keep_dtype=keep_dtype,
-        float32=float32,
-        collapse=collapse,
-        branches=branches,
-        concat_branches=concat_branches,
-        dead_channels=dead_channels,
-        keep=tuple(keep),
-        only=tuple(only),
-        bn_dialect=bn_dialect,
-        treat_as=treat_as or {},
-    )
+    options = MergeOptions.of(options, choices)
     if verify and dry_run:
         raise BnfoldError("a dry run writes no network to verify; choose one of the two")
     if verify and options.phase is not Phase.TEST:
@@ -124,28 +85,15 @@ def merge(
 def inspect(
     model: PathLike,
     weights: PathLike | None = None,
-    *,
-    phase: Phase | str = Phase.TEST,
-    eps: float | None = None,
-    engine_caffe: bool = True,
-    collapse: bool = True,
-    branches: bool = True,
-    concat_branches: bool = False,
-    dead_channels: bool = True,
-    keep: Sequence[str] = (),
-    only: Sequence[str] = (),
-    bn_dialect: str | None = None,
-    treat_as: Mapping[str, str] | None = None,
-    keep_dtype: bool = False,
-    float32: bool = False,
+    options: MergeOptions | None = None,
+    **choices: Any,
 ) -> Report:
     """Say what `merge` would do, and write nothing.
 
     Args:
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
-        phase, eps, engine_caffe, collapse, branches, concat_branches, dead_channels, keep, only,
-            bn_dialect, treat_as, keep_dtype, float32: as for `merge`.
+        options, **choices: as for `merge`.
 
     Returns:
         The plan; its outputs are None.
@@ -153,21 +101,7 @@ def inspect(
     Raises:
         BnfoldError: as for `merge`.
     """
-    options = Options(
-        phase=Phase.named(phase),
-        eps=eps,
-        engine_caffe=engine_caffe,
-        keep_dtype=keep_dtype,
-        float32=float32,
-        collapse=collapse,
-        branches=branches,
-        concat_branches=concat_branches,
-        dead_channels=dead_channels,
-        keep=tuple(keep),
-        only=tuple(only),
-        bn_dialect=bn_dialect,
-        treat_as=treat_as or {},
-    )
+    options = MergeOptions.of(options, choices)
     return plan_only(Path(model), None if weights is None else Path(weights), options)
 
 
@@ -225,7 +159,7 @@ def prune(
         BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
             is one line that says where, what and what to do. Nothing has been written then.
     """
-    options = Options(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {}, float32=float32)
+    options = MergeOptions(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {}, float32=float32)
     wish = Slimming(ratio, threshold, channels, multiple, least, tuple(exclude))
     job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
     if accuracy is not None and dry_run:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from bnfold.caffemodel import CaffemodelError, LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
-from bnfold.fold import Options, Plan, edit_document, fold, weight_additions, weight_edits
+from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
 from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import Document, PrototxtError, load
@@ -52,7 +52,7 @@ class MergeJob:
     weights: Path
     output_model: Path
     output_weights: Path
-    options: Options
+    options: MergeOptions
 
     @classmethod
     def of(
@@ -61,7 +61,7 @@ class MergeJob:
         weights: PathLike,
         output_model: PathLike | None,
         output_weights: PathLike | None,
-        options: Options,
+        options: MergeOptions,
     ) -> MergeJob:
         """A job with default names for the outputs that are not given."""
         model, weights = Path(model), Path(weights)
@@ -182,7 +182,7 @@ def compute_only(
         os.close(descriptor)
 
 
-def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
+def plan_only(model: Path, weights: Path | None, options: MergeOptions) -> Report:
     """Plan a fold, with or without weights, and compute none of the outputs.
 
     Raises:
@@ -203,7 +203,7 @@ def plan_only(model: Path, weights: Path | None, options: Options) -> Report:
     return Report(model, weights, None, None, options.phase, plan, before, after)
 
 
-def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
+def read_net(model: Path, options: MergeOptions, stored: Weights | None) -> Net:
     """Read a prototxt as the network of a phase, and check that the weights are its own.
 
     Raises:
@@ -213,7 +213,7 @@ def read_net(model: Path, options: Options, stored: Weights | None) -> Net:
     return net_of(load(model), model, options, stored)
 
 
-def net_of(document: Document, model: Path, options: Options, stored: Weights | None) -> Net:
+def net_of(document: Document, model: Path, options: MergeOptions, stored: Weights | None) -> Net:
     """The network of a phase in a document, which was read from `model`.
 
     Raises:

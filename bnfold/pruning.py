@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bnfold.caffemodel import EditedWeights, LayerEdit, Weights, open_weights
 from bnfold.errors import BnfoldError
-from bnfold.fold import Options, Plan, edit_document, weight_edits
+from bnfold.fold import MergeOptions, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
@@ -60,7 +60,7 @@ class PruneJob:
         weights: PathLike,
         output_model: PathLike | None,
         output_weights: PathLike | None,
-        options: Options,
+        options: MergeOptions,
         wish: Slimming,
         merge: bool,
     ) -> PruneJob:

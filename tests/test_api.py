@@ -8,6 +8,7 @@ import pydoc
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,28 @@ def test_errors_are_one_type_that_is_a_value_error(pair):
             call()
 
 
+def test_options_are_one_class_and_keywords_are_a_door_to_it(pair):
+    options = bnfold.MergeOptions(collapse=False, keep=["b"])
+    assert options.keep == ("b",)
+    by_keyword = bnfold.inspect(*pair, collapse=False, keep=["b"])
+    assert bnfold.inspect(*pair, options) == by_keyword != bnfold.inspect(*pair)
+    assert bnfold.merge(*pair, options).plan == by_keyword.plan
+    assert bnfold.inspect(*pair, options, keep=()).plan == bnfold.inspect(*pair).plan
+    with pytest.raises(TypeError, match="colapse"):
+        bnfold.merge(*pair, colapse=False)
+
+
+def test_each_option_says_in_its_docs_and_on_the_command_line_what_it_does():
+    declared = bnfold.MergeOptions.declared()
+    assert list(declared) == [field.name for field in dataclasses.fields(bnfold.MergeOptions)]
+    for command in ("merge", "inspect"):
+        listed = getattr(import_module(f"bnfold.cli.{command}"), command).params
+        helps = {param.name: getattr(param, "help", None) for param in listed}
+        for name, (_, option) in declared.items():
+            assert helps[name] == option.help
+            assert f"\n        {name}: {option.help}\n" in bnfold.MergeOptions.__doc__
+
+
 def test_every_public_name_is_there():
     for name in bnfold.__all__:
         assert getattr(bnfold, name) is not None
@@ -102,7 +125,8 @@ def test_import_and_version_wait_for_nothing_heavy():
     version = (
         "import bnfold, bnfold.cli.app\nsys.argv = ['bnfold', '--version']\nbnfold.cli.app._run()"
     )
-    for code in ("import bnfold", version):
+    listed = version.replace("--version", "--help")
+    for code in ("import bnfold", version, listed):
         assert imported(code).isdisjoint({"numpy", "google.protobuf", "rich", "cv2", "caffe"})
 
 

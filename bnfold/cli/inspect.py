@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from bnfold.cli.options import folding, folding_options, loose_pair_options, report_options
+from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
+from bnfold.cli.options import loose_pair_options, report_options
 from bnfold.cli.usage import check_json_only
 
 
-@click.command()
+@click.command(cls=FoldCommand)
 @loose_pair_options
-@folding_options
+@fold_options()
 @report_options
 def inspect(
     model: Path,
@@ -39,7 +40,7 @@ def inspect(
     from bnfold.jobs import one_line_errors, plan_only
     from bnfold.outputs import Outputs
 
-    options = folding(values)
+    options = merge_options(values)
     json_file = None if json_target in (None, "-") else Path(json_target)
     with one_line_errors(), Outputs() as outputs:
         if json_file is not None:

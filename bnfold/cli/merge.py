@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
+from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
 from bnfold.cli.options import (
     OUTPUT,
-    folding,
-    folding_options,
     pair_options,
     report_options,
     runtime_options,
@@ -18,8 +17,9 @@ from bnfold.cli.options import (
 
 
 @click.command(
+    cls=FoldCommand,
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
-    "What is kept stays exactly as it was; the report says why."
+    "What is kept stays exactly as it was; the report says why.",
 )
 @pair_options
 @click.option(
@@ -34,7 +34,7 @@ from bnfold.cli.options import (
     metavar="P",
     help="Where to write the caffemodel  [default: x.folded.caffemodel beside the input]",
 )
-@folding_options
+@fold_options()
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
 @click.option(
     "--verify",
@@ -96,7 +96,7 @@ def merge(
     from bnfold.outputs import Outputs
     from bnfold.report import check_complete
 
-    options = folding(values)
+    options = merge_options(values)
     check = proof(verify, dry_run, options.phase.value, tolerance, runtime, caffe_root, threads)
     job = MergeJob.of(model, weights, output_model, output_weights, options)
     json_file = None if json_target in (None, "-") else Path(json_target)

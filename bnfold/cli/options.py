@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
-
-if TYPE_CHECKING:
-    from bnfold.fold import Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,129 +132,6 @@ def label_options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-def float32_option(function: F) -> F:
-    """`--float32`."""
-    return click.option(
-        "--float32",
-        is_flag=True,
-        help="Store all weights as plain float32, which every reader of Caffe files knows; "
-        "without it, float16 and double stay where nothing changes.",
-    )(function)
-
-
-def folding_options(function: F) -> F:
-    """The options that decide what a fold does."""
-    for option in (
-        click.option(
-            "--phase",
-            type=click.Choice(["TEST", "TRAIN"]),
-            default="TEST",
-            show_default=True,
-            help="The phase whose function is preserved; layers outside of it are left alone.",
-        ),
-        click.option(
-            "--engine-caffe/--no-engine-caffe",
-            default=True,
-            show_default=True,
-            help="Set `engine: CAFFE` on convolutions whose kernel is 1 in all axes.",
-        ),
-        click.option(
-            "--treat-as",
-            multiple=True,
-            metavar="TYPE=KNOWN",
-            help="Take an unknown layer type for a known one, as in MyConv=Convolution.",
-        ),
-        click.option(
-            "--bn-dialect",
-            type=click.Choice(["variance", "inverse-std", "scale-shift"]),
-            help="What the blobs of BN layers are, where that cannot be told.",
-        ),
-        click.option(
-            "--collapse/--no-collapse",
-            default=True,
-            show_default=True,
-            help="Write a batch norm that cannot be absorbed as one Scale.",
-        ),
-        click.option(
-            "--branches/--no-branches",
-            default=True,
-            show_default=True,
-            help="Make parallel convolutions of one blob that an Eltwise adds up one.",
-        ),
-        click.option(
-            "--concat-branches",
-            is_flag=True,
-            help="Make those that a Concat joins one, too; the names of their blobs go.",
-        ),
-        click.option(
-            "--dead-channels/--no-dead-channels",
-            default=True,
-            show_default=True,
-            help="Take out channels that are constant, where that is exact.",
-        ),
-        click.option(
-            "--only",
-            multiple=True,
-            metavar="NAME",
-            help="Touch only chains with a layer of this name (or glob); may be given again.",
-        ),
-        click.option(
-            "--keep",
-            multiple=True,
-            metavar="NAME",
-            help="Leave chains with a layer of this name (or glob) alone; may be given again.",
-        ),
-        click.option(
-            "--keep-dtype",
-            is_flag=True,
-            help="Store changed weights in the type they had (float16, double), not in float32; "
-            "float16 is read by NVIDIA's Caffe and OpenCV, and few others.",
-        ),
-        float32_option,
-        click.option(
-            "--eps",
-            type=float,
-            metavar="E",
-            help="Use this eps for every batch norm, in place of each layer's own.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-def folding(values: Mapping[str, Any]) -> Options:
-    """The library's options from what `folding_options` gave a command.
-
-    Raises:
-        BnfoldError: a value is out of range.
-        click.UsageError: `--treat-as` is not of the form TYPE=KNOWN.
-    """
-    from bnfold.fold import Options
-    from bnfold.graph import Phase
-
-    treat_as = {}
-    for pair in values["treat_as"]:
-        unknown, equals, known = pair.partition("=")
-        if not unknown or not equals or not known:
-            raise click.UsageError(f"--treat-as {pair}: expected TYPE=KNOWN, as Conv2=Convolution")
-        treat_as[unknown] = known
-    return Options(
-        phase=Phase.named(values["phase"]),
-        eps=values["eps"],
-        engine_caffe=values["engine_caffe"],
-        keep_dtype=values["keep_dtype"],
-        float32=values["float32"],
-        collapse=values["collapse"],
-        branches=values["branches"],
-        concat_branches=values["concat_branches"],
-        dead_channels=values["dead_channels"],
-        keep=values["keep"],
-        only=values["only"],
-        bn_dialect=values["bn_dialect"],
-        treat_as=treat_as,
-    )
 
 
 def report_options(function: F) -> F:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bnfold.cli.fold_options import FoldCommand, fold_options
 from bnfold.cli.options import (
     FILE,
     OUTPUT,
-    float32_option,
     label_options,
     pair_options,
     report_options,
@@ -28,8 +28,9 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 
 
 @click.command(
+    cls=FoldCommand,
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
-    "Fine-tune the smaller network to win back what it lost."
+    "Fine-tune the smaller network to win back what it lost.",
 )
 @pair_options
 @click.option(
@@ -72,7 +73,7 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
     help="Leave the channels of layers of this name (or glob) alone; may be given again.",
 )
 @click.option("--merge", is_flag=True, help="Fold the smaller network, as `bnfold merge` does.")
-@float32_option
+@fold_options("float32")
 @click.option(
     "--output-model",
     type=OUTPUT,
@@ -150,7 +151,7 @@ def prune(
     from bnfold.cli.failed import reporting_failure
     from bnfold.cli.prune_printing import show
     from bnfold.cli.terminal import json_bytes
-    from bnfold.fold import Options
+    from bnfold.fold import MergeOptions
     from bnfold.fold.channels.slim import Slimming
     from bnfold.jobs import one_line_errors
     from bnfold.outputs import Outputs
@@ -162,7 +163,7 @@ def prune(
     with one_line_errors(), failing, Outputs() as outputs:
         named = None if channels is None else read_channels(channels)
         wish = Slimming(ratio, threshold, named, multiple, least, exclude)
-        options = Options(float32=float32)
+        options = MergeOptions(float32=float32)
         job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
         if dry_run:
             outputs.claim(extra, [model, weights], force)

@@ -1,7 +1,8 @@
 """Which batch norms go where: the algebra, the rewrites, and the edits that follow."""
 
 from bnfold.fold.batch_norms import BN_DIALECTS
-from bnfold.fold.driver import Options, fold
+from bnfold.fold.driver import fold
+from bnfold.fold.options import MergeOptions
 from bnfold.fold.plan import Branches, Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
 from bnfold.fold.surgery import edit_document, weight_additions, weight_edits
 
@@ -12,7 +13,7 @@ __all__ = [
     "DeadChannels",
     "EngineChange",
     "Fate",
-    "Options",
+    "MergeOptions",
     "Outcome",
     "Plan",
     "Reason",

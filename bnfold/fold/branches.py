@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from bnfold.fold.branch import Branch, families, obstacle
 from bnfold.fold.bundle import Bundle, bundles
 from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
-from bnfold.fold.rewrite import Context
+from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, Passes
 from bnfold.prototxt import PrototxtError
 
@@ -41,8 +41,11 @@ _PROD, _SUM = 0, 1
 _PARAM = "eltwise_param"
 
 
-class MergeBranches:
+class MergeBranches(OptionalRewrite):
     """Merge the branches of every Eltwise that adds some."""
+
+    help = "Make parallel convolutions of one blob that an Eltwise adds up one."
+    on = True
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all Eltwise layers, in file order."""

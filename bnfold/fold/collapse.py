@@ -25,6 +25,8 @@ _ALONE = (AffineForm.SCALE, AffineForm.BIAS, AffineForm.POWER)
 class Collapse:
     """Write every run that stands as one Scale."""
 
+    help = "Write a batch norm that cannot be absorbed as one Scale."
+
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all runs that stand, in file order."""
         standing = context.standing_runs()

@@ -27,7 +27,7 @@ from bnfold.fold.branches import forget_kept, leave, note
 from bnfold.fold.bundle import Bundle, singles
 from bnfold.fold.kernels import Stacked
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.rewrite import Context
+from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.weights import Dense, Scaled
 from bnfold.graph import Layer, Passes, infer_shapes
 from bnfold.graph.axes import is_channels
@@ -35,8 +35,11 @@ from bnfold.graph.axes import is_channels
 _PARAM = "convolution_param"
 
 
-class MergeConcatBranches:
+class MergeConcatBranches(OptionalRewrite):
     """Merge the convolutions that every Concat on channels joins."""
+
+    help = "Make parallel convolutions that a Concat joins one, too; the names of their blobs go."
+    on = False
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all Concat layers, in file order."""

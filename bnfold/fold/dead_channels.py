@@ -30,15 +30,19 @@ from bnfold.fold.channels.current import affine_of
 from bnfold.fold.channels.zeros import zero_outputs
 from bnfold.fold.dialects import Reading
 from bnfold.fold.plan import DeadChannels
-from bnfold.fold.rewrite import Context
+from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer
 
 if TYPE_CHECKING:
     from bnfold.fold.channels.removal import Gone
 
 
-class RemoveDead:
+class RemoveDead(OptionalRewrite):
     """Take out all constant channels that can go."""
+
+    help = "Take out channels that are constant, where that is exact."
+    on = True
+    last = True
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to the whole network, until it finds nothing new."""

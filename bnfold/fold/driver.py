@@ -20,93 +20,33 @@ what, so the order of independent layers in the file does not matter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnfold.errors import BnfoldError
 from bnfold.fold.absorb_backward import AbsorbBackward
 from bnfold.fold.absorb_forward import AbsorbForward
-from bnfold.fold.batch_norms import BN_DIALECTS
-from bnfold.fold.branches import MergeBranches
 from bnfold.fold.collapse import Collapse
-from bnfold.fold.concat_branches import MergeConcatBranches
 from bnfold.fold.copies import Copies
-from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.dialects import Reader, Reading
-from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.fitting import misfits, plausible_channels
 from bnfold.fold.identities import DropIdentities
 from bnfold.fold.leaving import other_readers
 from bnfold.fold.misspelt import slips
+from bnfold.fold.options import MergeOptions
 from bnfold.fold.patterns import check_patterns, check_types
 from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
 from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.fold.runs import Run
 from bnfold.fold.shared import AbsorbShared
-from bnfold.graph import LAYER_TYPES, Layer, Net, Phase, Value, infer_shapes
+from bnfold.graph import Layer, Net, Value, infer_shapes
 from bnfold.graph.axes import Shape
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 MOVES: tuple[Rewrite, ...] = (AbsorbShared(), AbsorbBackward(), AbsorbForward())
 """The rewrites that move runs; each has its turn when those before it have nothing to move."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose.
-
-    Attributes:
-        phase: the phase whose function is preserved.
-        eps: replaces every batch norm's own eps, where given.
-        engine_caffe: whether 1x1 convolutions are set to `engine: CAFFE`.
-        keep_dtype: whether changed blobs keep the type they are stored in, else float32.
-        float32: whether all blobs become float32, those included that nothing changes.
-        collapse: whether an affine that stays may become a Scale.
-        branches: whether parallel branches that are added up become one convolution.
-        concat_branches: whether convolutions whose outputs are concatenated become one.
-        dead_channels: whether channels that are constant are taken out.
-        keep: layers, by name or glob, whose chains stay as they are.
-        only: if not empty, only chains with such a layer are touched.
-        bn_dialect: what the blobs of `BN` layers are, where that cannot be told.
-        treat_as: layer types to take for a known one.
-    """
-
-    phase: Phase = Phase.TEST
-    eps: float | None = None
-    engine_caffe: bool = True
-    keep_dtype: bool = False
-    float32: bool = False
-    collapse: bool = True
-    branches: bool = True
-    concat_branches: bool = False
-    dead_channels: bool = True
-    keep: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    bn_dialect: str | None = None
-    treat_as: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.eps is not None and not 0 <= self.eps <= _LARGEST:
-            raise BnfoldError(f"eps {self.eps}: must be a finite number that is not negative")
-        if self.keep_dtype and self.float32:
-            raise BnfoldError(
-                "keeping the type of changed weights and making all float32 exclude each other; "
-                "choose one of the two"
-            )
-        if self.bn_dialect not in (None, *BN_DIALECTS):
-            expected = ", ".join(BN_DIALECTS)
-            raise BnfoldError(f"BN dialect '{self.bn_dialect}': must be one of {expected}")
-        known = [name for name, kind in LAYER_TYPES.items() if kind.layout is not None]
-        for kind in self.treat_as.values():
-            if kind not in known:
-                expected = ", ".join(known)
-                raise BnfoldError(f"cannot treat a type as '{kind}': must be one of {expected}")
-
-
-def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Plan:
+def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) -> Plan:
     """Rewrite a network in place and say what was done.
 
     Without weights only the structure is planned.
@@ -127,21 +67,19 @@ def fold(net: Net, options: Options, shapes: Mapping[Value, Shape | None]) -> Pl
     with np.errstate(over="ignore", invalid="ignore"):
         find_runs(context)
         _warn_of_eps(context)
-        moves = [*MOVES, *_merges(options), DropIdentities()]
+        moves = [*MOVES, *options.rewrites(last=False), DropIdentities()]
         while any(rewrite.run(context) for rewrite in moves):
             pass
         Collapse().run(context)
-        if options.engine_caffe:
-            EngineCaffe().run(context)
-        if options.dead_channels:
-            RemoveDead().run(context)
+        for rewrite in options.rewrites(last=True):
+            rewrite.run(context)
     plan.altered |= _partly_merged(net, plan) | _resized(net, plan, options, shapes)
     plan.outcomes.sort(key=lambda outcome: outcome.line)
     plan.branches.sort(key=lambda branches: branches.line)
     return plan
 
 
-def _check_choices(net: Net, options: Options) -> None:
+def _check_choices(net: Net, options: MergeOptions) -> None:
     """Refuse names of layers that are not there.
 
     Raises:
@@ -159,7 +97,7 @@ def _partly_merged(net: Net, plan: Plan) -> set[str]:
 
 
 def _resized(
-    net: Net, plan: Plan, options: Options, shapes: Mapping[Value, Shape | None]
+    net: Net, plan: Plan, options: MergeOptions, shapes: Mapping[Value, Shape | None]
 ) -> set[str]:
     """Layers that lost channels of their tops, or may have, where shapes cannot be told."""
     if all(dead.reason is not None for dead in plan.dead):
@@ -173,7 +111,7 @@ def _resized(
 
 
 def context_of(
-    net: Net, plan: Plan, options: Options, shapes: Mapping[Value, Shape | None]
+    net: Net, plan: Plan, options: MergeOptions, shapes: Mapping[Value, Shape | None]
 ) -> Context:
     """What rewrites work on, for a network that none of them has seen."""
     types = [layer.type for layer in (*net.layers, *net.outside)]
@@ -198,16 +136,6 @@ def context_of(
         misfits(net),
         plausible_channels(net.weights),
     )
-
-
-def _merges(options: Options) -> list[Rewrite]:
-    """The rewrites that merge branches, of which each has its turn when nothing can move."""
-    found: list[Rewrite] = []
-    if options.branches:
-        found.append(MergeBranches())
-    if options.concat_branches:
-        found.append(MergeConcatBranches())
-    return found
 
 
 def find_runs(context: Context) -> None:

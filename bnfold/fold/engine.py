@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from bnfold.caffemodel import schema
 from bnfold.fold.plan import EngineChange
-from bnfold.fold.rewrite import Context
+from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer
 from bnfold.graph.windows import convolution_windows, own_spatial_axes
 
 _PARAM = "convolution_param"
 
 
-class EngineCaffe:
+class EngineCaffe(OptionalRewrite):
     """Set the engine of 1x1 convolutions, folded or not."""
 
-    def run(self, context: Context) -> None:
+    help = "Set `engine: CAFFE` on convolutions whose kernel is 1 in all axes."
+    on = True
+    last = True
+
+    def run(self, context: Context) -> bool:
         """Apply the rewrite to all convolutions of the phase."""
+        before = len(context.plan.engines)
         hosts = {host for done in context.plan.outcomes for host in done.into}
         names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
         for layer in context.net.layers:
@@ -41,6 +46,7 @@ class EngineCaffe:
             replaced = engine if param.HasField("engine") else None
             layer.set(_PARAM, "engine", "CAFFE")
             context.plan.engines.append(EngineChange(layer.name, layer.line, replaced))
+        return len(context.plan.engines) > before
 
 
 def _is_pointwise(layer: Layer) -> bool:

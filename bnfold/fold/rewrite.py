@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from bnfold.fold.dialects import Reader
 from bnfold.fold.hosts import Host
@@ -112,3 +113,18 @@ class Rewrite(Protocol):
         Raises:
             BnfoldError: the model or its weights are not what they claim to be.
         """
+
+
+class OptionalRewrite(ABC):
+    """A rewrite that a user can turn on or off, by the field of `MergeOptions` that names it."""
+
+    help: ClassVar[str]
+    """What it does, in a sentence for people."""
+    on: ClassVar[bool]
+    """Whether it runs where the user says nothing."""
+    last: ClassVar[bool] = False
+    """Whether it runs once, at the end, or in turns with those that move affines."""
+
+    @abstractmethod
+    def run(self, context: Context) -> bool:
+        """Apply the rewrite wherever it holds, as every `Rewrite` does."""

@@ -15,7 +15,7 @@ from bnfold.fold import (
     Code,
     DeadChannels,
     Fate,
-    Options,
+    MergeOptions,
     Outcome,
     Plan,
     Reason,
@@ -59,7 +59,7 @@ class Counts:
     def of(
         cls,
         net: Net,
-        options: Options,
+        options: MergeOptions,
         shapes: Mapping[Value, Shape | None],
         edits: dict[str, LayerEdit],
         size: int | None,
@@ -244,7 +244,7 @@ def _raw_blobs(stored: Weights, edits: dict[str, LayerEdit]) -> int:
     return count
 
 
-def after_writing(after: Counts, plan: Plan, options: Options) -> Counts:
+def after_writing(after: Counts, plan: Plan, options: MergeOptions) -> Counts:
     """The counts of what is written, of which the plan then says what few can read.
 
     Args:

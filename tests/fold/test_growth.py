@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 
-from bnfold.fold import Options, fold
+from bnfold.fold import MergeOptions, fold
 from bnfold.graph import build, infer_shapes
 from bnfold.prototxt import parse
 
@@ -77,7 +77,7 @@ def steps(text: str) -> int:
     sys.settrace(trace)
     try:
         net = build(document)
-        fold(net, Options(), infer_shapes(net))
+        fold(net, MergeOptions(), infer_shapes(net))
     finally:
         sys.settrace(before)
     return count

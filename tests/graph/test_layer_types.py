@@ -15,7 +15,8 @@ import pytest
 from models import Model
 
 from bnfold.fold.affine import Affine
-from bnfold.fold.driver import Options, context_of
+from bnfold.fold.driver import context_of
+from bnfold.fold.options import MergeOptions
 from bnfold.fold.passing import before
 from bnfold.fold.plan import Plan, Reason
 from bnfold.graph import (
@@ -384,7 +385,7 @@ def affines_pass(lab: Lab, record: LayerType, drawn: Drawn, rng) -> bool:
         Affine(np.abs(scale), rng.normal(0, 1, channels)),
         Affine(np.abs(scale), np.zeros(channels)),
     ):
-        context = context_of(net, Plan(), Options(), shapes)
+        context = context_of(net, Plan(), MergeOptions(), shapes)
         asked = before(context, layer, affine)
         if isinstance(asked, Reason):
             continue

@@ -11,7 +11,7 @@ from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import verdict
 from bnfold.checks.equality.verify import Files, PathLike, Progress, VerifyOptions, verify_files
 from bnfold.errors import BnfoldError, CheckFailedError
-from bnfold.fold import Options, Plan
+from bnfold.fold import MergeOptions, Plan
 from bnfold.jobs import folded_name, one_line_errors, plan_only
 from bnfold.outputs import Outputs
 from bnfold.report import Report
@@ -89,7 +89,7 @@ def _knowing(options: VerifyOptions, plan: Plan) -> VerifyOptions:
 def _default_plan(files: Files) -> Plan:
     """What a merge with default options does, which other options do no more than."""
     try:
-        return plan_only(files.model, files.weights, Options()).plan
+        return plan_only(files.model, files.weights, MergeOptions()).plan
     except BnfoldError:
         # Only --bn-dialect, say, makes sense of this network; then all layers are compared.
         return Plan()

@@ -27,7 +27,7 @@ from bnfold.checks.speed.rounds import (
 )
 from bnfold.checks.speed.spread import spread
 from bnfold.errors import BnfoldError
-from bnfold.fold import Options
+from bnfold.fold import MergeOptions
 from bnfold.graph import infer_shapes
 from bnfold.jobs import PathLike, folded_name, one_line_errors, read_net
 from bnfold.outputs import settle
@@ -163,8 +163,8 @@ class _Job(NamedTuple):
 
 def _counts(model: Path, weights: Path) -> Counts:
     with open_weights(weights) as stored:
-        net = read_net(model, Options(), stored)
-        return Counts.of(net, Options(), infer_shapes(net), {}, weights.stat().st_size)
+        net = read_net(model, MergeOptions(), stored)
+        return Counts.of(net, MergeOptions(), infer_shapes(net), {}, weights.stat().st_size)
 
 
 def _check_there(folded: Pair) -> None:

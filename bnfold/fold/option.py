@@ -1,0 +1,52 @@
+"""What the command line needs to know of a user's choice: its help, and how it is given."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bnfold.fold.rewrite import OptionalRewrite
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field of `MergeOptions` is chosen; its name and default are the field's own.
+
+    Attributes:
+        help: a sentence for people.
+        metavar: what stands for its value in the help, where it takes one.
+        values: the values it may have, where they are few.
+        convert: makes the value from a word of the command line.
+    """
+
+    help: str
+    metavar: str = ""
+    values: tuple[str, ...] = ()
+    convert: type[str | float] = str
+
+
+def option(default: Any, text: str, **more: Any) -> Any:
+    """A field of a dataclass that is an option of the command line, too.
+
+    Args:
+        default: its value where the user says nothing; a type makes a new one each time.
+        text: its help, a sentence for people.
+        **more: as for `Option`.
+    """
+    metadata = {"option": Option(text, **more)}
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def switch(rewrite: type[OptionalRewrite]) -> Any:
+    """A field of a dataclass that turns a rewrite on or off."""
+    metadata = {"option": Option(rewrite.help), "rewrite": rewrite}
+    return field(default=rewrite.on, metadata=metadata)
+
+
+def option_of(chosen: Field[Any]) -> Option:
+    """How the command line has a field."""
+    found: Option = chosen.metadata["option"]
+    return found

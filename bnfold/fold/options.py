@@ -1,0 +1,139 @@
+"""What a user may choose, and the list of rewrites that can be turned on or off.
+
+Each field is a keyword of `bnfold.merge` and `bnfold.inspect` and an option of the commands; its
+help stands with it, or with the rewrite that it turns on or off. This is the only place, besides a
+rewrite's own file, that knows of that rewrite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from bnfold.errors import BnfoldError
+from bnfold.fold.batch_norms import BN_DIALECTS
+from bnfold.fold.branches import MergeBranches
+from bnfold.fold.collapse import Collapse
+from bnfold.fold.concat_branches import MergeConcatBranches
+from bnfold.fold.dead_channels import RemoveDead
+from bnfold.fold.engine import EngineCaffe
+from bnfold.fold.option import Option, option, option_of, switch
+from bnfold.fold.rewrite import OptionalRewrite
+from bnfold.graph import LAYER_TYPES, Phase
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """How a network is read, what is done to it, and how it is stored.
+
+    Raises:
+        BnfoldError: a value is out of range, or two exclude each other.
+    """
+
+    phase: Phase = option(  # noqa: RUF009
+        Phase.TEST,
+        "The phase whose function is preserved; layers outside of it are left alone.",
+        values=("TEST", "TRAIN"),
+    )
+    eps: float | None = option(
+        None,
+        "Use this eps for every batch norm, in place of each layer's own.",
+        metavar="E",
+        convert=float,
+    )
+    # Rewrites, in the order in which each has its turn and in which reports name what they did.
+    engine_caffe: bool = switch(EngineCaffe)
+    collapse: bool = option(True, Collapse.help)
+    branches: bool = switch(MergeBranches)
+    concat_branches: bool = switch(MergeConcatBranches)
+    dead_channels: bool = switch(RemoveDead)
+    keep: tuple[str, ...] = option(
+        (),
+        "Leave chains with a layer of this name (or glob) alone; may be given again.",
+        metavar="NAME",
+    )
+    only: tuple[str, ...] = option(
+        (),
+        "Touch only chains with a layer of this name (or glob); may be given again.",
+        metavar="NAME",
+    )
+    bn_dialect: str | None = option(
+        None, "What the blobs of BN layers are, where that cannot be told.", values=BN_DIALECTS
+    )
+    treat_as: Mapping[str, str] = option(
+        dict,
+        "Take an unknown layer type for a known one, as in MyConv=Convolution.",
+        metavar="TYPE=KNOWN",
+    )
+    keep_dtype: bool = option(
+        False,
+        "Store changed weights in the type they had (float16, double), not in float32; "
+        "float16 is read by NVIDIA's Caffe and OpenCV, and few others.",
+    )
+    float32: bool = option(
+        False,
+        "Store all weights as plain float32, which every reader of Caffe files knows; "
+        "without it, float16 and double stay where nothing changes.",
+    )
+
+    def __post_init__(self) -> None:
+        given = {
+            "phase": Phase.named(self.phase),
+            "keep": tuple(self.keep),
+            "only": tuple(self.only),
+            "treat_as": dict(self.treat_as or {}),
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        if self.eps is not None and not 0 <= self.eps <= _LARGEST:
+            raise BnfoldError(f"eps {self.eps}: must be a finite number that is not negative")
+        if self.keep_dtype and self.float32:
+            raise BnfoldError(
+                "keeping the type of changed weights and making all float32 exclude each other; "
+                "choose one of the two"
+            )
+        if self.bn_dialect not in (None, *BN_DIALECTS):
+            expected = ", ".join(BN_DIALECTS)
+            raise BnfoldError(f"BN dialect '{self.bn_dialect}': must be one of {expected}")
+        known = [name for name, kind in LAYER_TYPES.items() if kind.layout is not None]
+        for kind in self.treat_as.values():
+            if kind not in known:
+                expected = ", ".join(known)
+                raise BnfoldError(f"cannot treat a type as '{kind}': must be one of {expected}")
+
+    @classmethod
+    def of(cls, options: MergeOptions | None, choices: Mapping[str, Any]) -> MergeOptions:
+        """Options, or the usual ones, with some chosen by keyword.
+
+        Raises:
+            BnfoldError: as for the class.
+            TypeError: there is no such option.
+        """
+        return cls(**choices) if options is None else replace(options, **choices)
+
+    @classmethod
+    def declared(cls) -> dict[str, tuple[Any, Option]]:
+        """The default of each option and how the command line has it, by name."""
+        usual = cls()
+        return {field.name: (getattr(usual, field.name), option_of(field)) for field in fields(cls)}
+
+    def rewrites(self, *, last: bool) -> Iterator[OptionalRewrite]:
+        """The rewrites that are turned on: those that come last, or those that run in turns."""
+        for field in fields(self):
+            rewrite = field.metadata.get("rewrite")
+            if rewrite is not None and rewrite.last == last and getattr(self, field.name):
+                yield rewrite()
+
+
+def _described() -> str:
+    """The docstring of the options, with what each of them does."""
+    lines = [f"\n        {name}: {one.help}" for name, (_, one) in MergeOptions.declared().items()]
+    return f"{(MergeOptions.__doc__ or '').rstrip()}\n\n    Attributes:{''.join(lines)}\n    "
+
+
+MergeOptions.__doc__ = _described()

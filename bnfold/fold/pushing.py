@@ -95,6 +95,10 @@ def altered(moves: Sequence[Move]) -> list[Layer]:
     return [*through[1:], *(move.layers[-1] for move in moves)]
 
 
+_NEAR = 64
+"""How many layers any search may look at; beyond that, all searches together may look at as many
+for each layer of the network: many that pass all the others would cost the square of them."""
+
 _Found: TypeAlias = "Move | Reason | Iterator[Callable[[], _Found]]"
 """What a look at one place gives: a move, why there is none, or the places to look at next."""
 
@@ -108,7 +112,7 @@ def backward(context: Context, value: Value, reader: Layer, affine: Affine) -> l
         reader: the value's only reader.
         affine: what is to be done to the value.
     """
-    return _search(_into_producer(context, value, reader, affine, None))
+    return _search(context, _into_producer(context, value, reader, affine, None))
 
 
 def forward(context: Context, value: Value, affine: Affine) -> list[Move] | Reason:
@@ -119,12 +123,13 @@ def forward(context: Context, value: Value, affine: Affine) -> list[Move] | Reas
         value: what all the readers read.
         affine: what is to be done to the value.
     """
-    return _search(_into_readers(context, value, affine, None))
+    return _search(context, _into_readers(context, value, affine, None))
 
 
-def _search(found: _Found) -> list[Move] | Reason:
+def _search(context: Context, found: _Found) -> list[Move] | Reason:
     """All the moves that a look leads to, in order, or the first reason why one cannot be."""
     moves: list[Move] = []
+    looks = 0
     stack: list[Iterator[Callable[[], _Found]]] = []
     while True:
         if isinstance(found, Reason):
@@ -140,6 +145,9 @@ def _search(found: _Found) -> list[Move] | Reason:
                 stack.pop()
         if look is None:
             return moves
+        looks += 1
+        if looks > _NEAR and not context.goes_far():
+            return Reason(Code.NO_HOST, "what takes it in stands behind too many other layers")
         found = look()
 
 

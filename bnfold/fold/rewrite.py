@@ -39,6 +39,10 @@ def _any_matches(patterns: tuple[str, ...], layers: tuple[Layer, ...]) -> bool:
     return any(fnmatchcase(layer.name, pattern) for pattern in patterns for layer in layers)
 
 
+_FAR = 64
+"""How many layers searches may look at far away, for each layer of the network."""
+
+
 @dataclass
 class Context:
     """What every rewrite works on.
@@ -69,6 +73,7 @@ class Context:
     most_channels: int
     runs: dict[Layer, Run] = field(default_factory=dict)
     _untrusted: dict[Layer, str | None] = field(default_factory=dict)
+    _far: int = 0
 
     @property
     def has_weights(self) -> bool:
@@ -95,6 +100,11 @@ class Context:
         shape = self.shapes.get(value)
         count = shape[1] if shape is not None and len(shape) > 1 else None
         return count if count is not None and 0 < count <= self.most_channels else None
+
+    def goes_far(self) -> bool:
+        """Count a layer that a search looks at far away; gives whether it may."""
+        self._far += 1
+        return self._far <= _FAR * len(self.net.all_layers)
 
     def standing_runs(self) -> list[Run]:
         """The runs that are left, in file order."""

@@ -62,6 +62,19 @@ def test_affine_layers_with_splits_and_activations_between_them(tmp_path):
     assert merged.fates["s0"] == "folded"
 
 
+def test_scales_that_could_all_pass_all_layers_above_them_do_not_take_the_square_of_them(tmp_path):
+    net, bottom, count = start().conv("c", "data", 2), "c", 600
+    for i in range(count):
+        net.plain("Split", f"p{i}", bottom, f"p{i}")
+        net.scale(f"s{i}", f"p{i}", positive=True, bias=False).relu(f"r{i}", f"p{i}")
+        bottom = f"p{i}"
+    merged = merge_model(tmp_path, net)
+    outcomes = merged.report.plan.outcomes
+    assert len(outcomes) == count
+    assert sum(len(outcome.through) for outcome in outcomes) <= 2 * 64 * (3 * count + 2)
+    assert {outcome.fate.value for outcome in outcomes} == {"folded", "merged", "scale"}
+
+
 def test_branches_of_a_sum_may_be_of_any_length(tmp_path):
     net = dropouts(start().conv("c", "data", 4)).conv("other", "data", 4)
     net.layer('name: "sum" type: "Eltwise" bottom: "c" bottom: "other" top: "sum"')

@@ -16,11 +16,11 @@ from typing import Any
 from bnfold.import_path import trusted
 from bnfold.runtimes.blame import first_bad_layer
 from bnfold.runtimes.caffe_log import last_words
+from bnfold.runtimes.caffe_process import CaffeProcess, ChildDiedError, ChildRefusedError
 from bnfold.runtimes.errors import EngineError, EngineMissingError
 from bnfold.runtimes.memory import peak_memory
 from bnfold.runtimes.model import Model, check_file, missing_weights
 from bnfold.runtimes.protocol import Array, Closing, LayerInfo, Place, Shape, checked_feeds
-from bnfold.runtimes.pycaffe_host import ChildDiedError, ChildRefusedError, Host
 
 NAME = "pycaffe"
 _START_SECONDS = 120.0
@@ -61,7 +61,7 @@ class PyCaffe(Closing):
         self._python = python
         self._closed = False
         self._births = 0
-        self._host = self._start()
+        self._process = self._start()
 
     def load(
         self, model: Path, weights: Path, *, fusion: bool = False, winograd: bool = False
@@ -74,16 +74,16 @@ class PyCaffe(Closing):
     def close(self) -> None:
         """End the child process."""
         self._closed = True
-        self._host.close()
+        self._process.close()
 
-    def living(self) -> tuple[Host, int]:
+    def living(self) -> tuple[CaffeProcess, int]:
         """Return a process that lives and its number, in the order of births."""
         if self._closed:
             raise EngineError("the runtime is closed", engine=NAME)
-        if not self._host.alive:
-            self._host.close()
-            self._host = self._start()
-        return self._host, self._births
+        if not self._process.alive:
+            self._process.close()
+            self._process = self._start()
+        return self._process, self._births
 
     def can_load(self, model: Path, weights: Path) -> bool:
         """Whether Caffe lives through loading a network."""
@@ -93,7 +93,7 @@ class PyCaffe(Closing):
             return False
         return True
 
-    def _start(self) -> Host:
+    def _start(self) -> CaffeProcess:
         python = self._python or sys.executable
         path: list[str] | None = trusted()
         first = self._first
@@ -101,12 +101,12 @@ class PyCaffe(Closing):
             # Another interpreter has its own modules; PYTHONPATH, on which Caffe may be, is for it.
             path, first = None, [*first, *trusted(_python_path())]
         try:
-            host = Host(python, self._threads)
+            process = CaffeProcess(python, self._threads)
         except OSError as error:
             reason = f"cannot start {python}: {error.strerror}"
             raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
         try:
-            found = host.ask("start", timeout=_START_SECONDS, path=path, first=first)
+            found = process.ask("start", timeout=_START_SECONDS, path=path, first=first)
         except ChildRefusedError as error:
             reason = f"`import caffe` fails: {error}"
             raise EngineMissingError(reason, engine=NAME, advice=_advice(error)) from None
@@ -115,12 +115,12 @@ class PyCaffe(Closing):
             reason = ": ".join(["`import caffe` fails: its process " + error.status, *last])
             raise EngineMissingError(reason, engine=NAME, advice=_GET) from None
         except BaseException:
-            host.close()
+            process.close()
             raise
         self.version: str = found["version"]
         self.place: str = found["place"]
         self._births += 1
-        return host
+        return process
 
 
 class PyCaffeSession(Closing):
@@ -153,9 +153,9 @@ class PyCaffeSession(Closing):
         """Run the network once: see Session."""
         places: list[Place] = list(self.outputs if fetch is None else fetch)
         arrays = checked_feeds(NAME, feeds, self.inputs)
-        host = self._live()
+        process = self._live()
         try:
-            values = host.run(self._net, arrays, places)
+            values = process.run(self._net, arrays, places)
         except (ChildDiedError, ChildRefusedError) as error:
             raise self._failure(error) from None
         return dict(zip(places, values, strict=True))
@@ -163,9 +163,9 @@ class PyCaffeSession(Closing):
     def feed(self, feeds: Mapping[str, Array]) -> None:
         """Set the inputs for `forward` and `profile`: see Session."""
         arrays = checked_feeds(NAME, feeds, self.inputs)
-        host = self._live()
+        process = self._live()
         try:
-            host.feed(self._net, arrays)
+            process.feed(self._net, arrays)
         except (ChildDiedError, ChildRefusedError) as error:
             raise self._failure(error) from None
 
@@ -186,36 +186,36 @@ class PyCaffeSession(Closing):
         if self._closed:
             return
         self._closed = True
-        host = self._runtime._host
-        if host.alive and self._runtime._births == self._birth:
+        process = self._runtime._process
+        if process.alive and self._runtime._births == self._birth:
             try:
-                host.ask("drop", net=self._net)
+                process.ask("drop", net=self._net)
             except (ChildDiedError, ChildRefusedError):
                 return
 
     def _ask(self, do: str) -> Any:
-        host = self._live()
+        process = self._live()
         try:
-            return host.ask(do, net=self._net)
+            return process.ask(do, net=self._net)
         except (ChildDiedError, ChildRefusedError) as error:
             raise self._failure(error) from None
 
-    def _live(self) -> Host:
+    def _live(self) -> CaffeProcess:
         """The process with this network in it, loaded again if it is another than before."""
         if self._closed:
             raise EngineError("the session is closed", engine=NAME, subject=self._subject)
-        host, birth = self._runtime.living()
+        process, birth = self._runtime.living()
         if birth != self._birth:
             self._load()
-            host = self._runtime._host
-        return host
+            process = self._runtime._process
+        return process
 
     def _load(self) -> dict[str, Any]:
         check_file(self._model, NAME)
         check_file(self._weights, NAME)
-        host, birth = self._runtime.living()
+        process, birth = self._runtime.living()
         try:
-            facts = host.ask("load", model=str(self._model), weights=str(self._weights))
+            facts = process.ask("load", model=str(self._model), weights=str(self._weights))
         except (ChildDiedError, ChildRefusedError) as error:
             raise self._failure(error, loading=True) from None
         self._net, self._birth = facts["net"], birth

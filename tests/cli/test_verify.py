@@ -194,7 +194,7 @@ _BLOCKED = """
 import sys
 for name in ("cv2", "caffe"):
     sys.modules[name] = None
-import bnfold.runtimes.pycaffe_host as host
+import bnfold.runtimes.caffe_process as host
 started = host.Host.ask
 def ask(self, do, timeout=None, **details):
     if do == "start":

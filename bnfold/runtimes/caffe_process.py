@@ -60,8 +60,8 @@ class ChildRefusedError(Exception):
         self.kind = kind
 
 
-class Host:
-    """One process with Caffe in it. It ends with `close`, or when nobody holds the Host any more.
+class CaffeProcess:
+    """One process with Caffe in it; it ends with `close`, or when nobody holds this object more.
 
     Args:
         python: the interpreter.

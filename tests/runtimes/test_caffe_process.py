@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bnfold.runtimes import EngineError, EngineMissingError, open_runtime
+from bnfold.runtimes.caffe_process import CaffeProcess, ChildDiedError
 from bnfold.runtimes.pycaffe import PyCaffe
-from bnfold.runtimes.pycaffe_host import ChildDiedError, Host
 from tests.runtimes.networks import CHAIN, CHAIN_BLOBS, chain_values, images, save
 
 SLOW = CHAIN.replace("dim: 6 dim: 7", "dim: 500 dim: 500").replace(
@@ -50,7 +50,7 @@ def test_an_abort_of_one_network_does_not_cost_the_others(own_pycaffe, tmp_path)
 def test_what_was_fed_is_gone_with_the_process(own_pycaffe, tmp_path):
     session = own_pycaffe.load(*save(tmp_path, CHAIN, CHAIN_BLOBS))
     session.feed({"data": images(1)})
-    own_pycaffe._host.close()
+    own_pycaffe._process.close()
     with pytest.raises(EngineError, match="nothing was fed"):
         session.forward()
     session.feed({"data": images(1)})
@@ -60,7 +60,7 @@ def test_what_was_fed_is_gone_with_the_process(own_pycaffe, tmp_path):
 def test_a_process_that_is_killed_while_it_runs_is_an_error_at_once(own_pycaffe, tmp_path):
     x = images(2)
     session = own_pycaffe.load(*save(tmp_path, CHAIN, CHAIN_BLOBS))
-    pid = own_pycaffe._host.pid
+    pid = own_pycaffe._process.pid
     os.kill(pid, signal.SIGSTOP)  # So that it cannot answer before it is killed.
     threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
     start = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_process_that_is_killed_while_it_runs_is_an_error_at_once(own_pycaffe,
 def test_an_interrupt_while_it_runs_leaves_a_runtime_that_works(own_pycaffe, tmp_path):
     x = images(2)
     session = own_pycaffe.load(*save(tmp_path, CHAIN, CHAIN_BLOBS))
-    pid = own_pycaffe._host.pid
+    pid = own_pycaffe._process.pid
     os.kill(pid, signal.SIGSTOP)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
@@ -88,7 +88,7 @@ def test_closing_ends_the_process_and_leaves_nothing_behind(pycaffe, tmp_path):
     open_files = len(list(Path("/proc/self/fd").iterdir()))
     for ending in ("close", "forget"):
         runtime = PyCaffe()
-        pid = runtime._host.pid
+        pid = runtime._process.pid
         session = runtime.load(*save(tmp_path, CHAIN, CHAIN_BLOBS))
         session.run({"data": images(64)})
         assert is_running(pid)
@@ -112,7 +112,7 @@ def test_the_process_ends_with_a_parent_that_is_killed(pycaffe, tmp_path, busy):
 import numpy as np
 from bnfold.runtimes import pick
 picked = pick("pycaffe", [({str(model)!r}, {str(weights)!r})])
-print(picked.runtime._host.pid, flush=True)
+print(picked.runtime._process.pid, flush=True)
 x = np.zeros((64, 3, 500, 500), np.float32)
 while {busy}:
     picked.sessions[0].run({{"data": x}})
@@ -167,12 +167,12 @@ def test_the_root_of_a_caffe_is_looked_into_first(pycaffe, tmp_path, monkeypatch
 
 def test_the_number_of_threads_reaches_the_process(pycaffe):
     with open_runtime("pycaffe", threads=1) as runtime:
-        environment = Path(f"/proc/{runtime._host.pid}/environ").read_bytes()
+        environment = Path(f"/proc/{runtime._process.pid}/environ").read_bytes()
     assert b"OPENBLAS_NUM_THREADS=1\0" in environment
 
 
-def test_a_host_that_has_ended_says_so_instead_of_hanging():
-    host = Host(sys.executable, None)
-    host.close()
+def test_a_process_that_has_ended_says_so_instead_of_hanging():
+    process = CaffeProcess(sys.executable, None)
+    process.close()
     with pytest.raises(ChildDiedError, match="had ended"):
-        host.ask("start", path=None, first=[])
+        process.ask("start", path=None, first=[])

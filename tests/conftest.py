@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bnfold.fold import driver
 from bnfold.runtimes import EngineMissingError, open_runtime
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
@@ -55,6 +57,29 @@ def pycaffe(engines):
     if engines["pycaffe"] is None:
         missing("pycaffe is not installed (see tools/build_pycaffe.sh)", "BNFOLD_REQUIRE_PYCAFFE")
     return engines["pycaffe"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def links_hold_after_each_rewrite():
+    """Have every rewrite that a test runs leave a network whose links hold."""
+    known = [each for each in vars(driver).values() if isinstance(each, type)]
+    rewrites = [each for each in known if each.__module__.startswith("bnfold.fold.")]
+    rewrites = [each for each in rewrites if each is not driver.Rewrite and hasattr(each, "run")]
+    assert driver.Collapse in rewrites
+    with pytest.MonkeyPatch.context() as patch:
+        for rewrite in rewrites:
+            patch.setattr(rewrite, "run", _proven(rewrite.run))
+        yield
+
+
+def _proven(run):
+    @functools.wraps(run)
+    def proven(rewrite, context):
+        changed = run(rewrite, context)
+        context.net.check()
+        return changed
+
+    return proven
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class MergeBranches(OptionalRewrite):
             return False
         coefficients = _coefficients(joint)
         for bundle in done:
-            note_merged(context, joint, bundle, bundle.apply(context, joint, coefficients))
+            note_merged(context, joint, bundle, bundle.apply(context, coefficients))
         _rewire(context, joint, done)
         return True
 
@@ -114,22 +114,30 @@ def _operation(joint: Layer) -> int | None:
 
 def _rewire(context: Context, joint: Layer, done: list[Bundle]) -> None:
     """Leave one bottom for each bundle, with coefficient 1; without others the Eltwise goes."""
-    gone = {branch.index for bundle in done for branch in bundle.members}
-    survivors = {bundle.survivor.index for bundle in done}
-    coefficients = _coefficients(joint)
-    left = [i for i in range(len(joint.bottoms)) if i not in gone or i in survivors]
+    survivors = [bundle.survivor for bundle in done]
+    gone = [b for bundle in done for b in bundle.members if b not in survivors]
     if joint.param(_PARAM).coeff:
-        new = tuple(1.0 if i in survivors else coefficients[i] for i in left)
-        joint.set(_PARAM, "coeff", new)
-    leave(context, joint, left)
+        coefficients = _coefficients(joint)
+        for branch in survivors:
+            coefficients[branch.index] = 1.0
+        dropped = {branch.index for branch in gone}
+        left = tuple(each for i, each in enumerate(coefficients) if i not in dropped)
+        joint.set(_PARAM, "coeff", left)
+    drop(context, joint, gone)
 
 
-def leave(context: Context, joint: Layer, places: Sequence[int]) -> None:
-    """Leave a joint only the bottoms at `places`; one that has a single one goes."""
-    joint.bottoms = [joint.bottoms[i] for i in places]
+def drop(context: Context, joint: Layer, gone: Sequence[Branch]) -> None:
+    """Take branches from a joint, with their layers; a joint that is left with one bottom goes."""
+    context.net.disconnect(joint, {branch.index for branch in gone})
     # It has one for each bottom, and matters in training only.
     joint.clear("propagate_down")
-    if len(places) == 1:
+    for branch in gone:
+        # A branch that stands twice goes once, and one that stays elsewhere does not.
+        if branch.layers and not branch.value.readers and not branch.layers[-1].removed:
+            context.net.remove_unread(branch.layers)
+            for layer in branch.layers:
+                context.runs.pop(layer, None)
+    if len(joint.bottoms) == 1:
         context.net.remove_into_producer(joint)
 
 

@@ -90,14 +90,11 @@ class Bundle:
             return Reason(Code.MORE_WORK, why)
         return both
 
-    def apply(self, context: Context, joint: Layer, coefficients: Sequence[float]) -> bool:
-        """Make the branches one convolution, and take out the layers of all the others.
-
-        The bottoms of the joint are left to the caller.
+    def apply(self, context: Context, coefficients: Sequence[float]) -> bool:
+        """Make the surviving convolution all of the branches; the others are left to the caller.
 
         Args:
             context: the network and how it is read.
-            joint: the layer that adds the branches.
             coefficients: what it multiplies each of its bottoms by.
 
         Returns:
@@ -118,15 +115,6 @@ class Bundle:
             host.layer.set(_PARAM, "group", self.groups)
         if gains:
             host.layer.set(_PARAM, "bias_term", True)
-        for branch in self.members:
-            if branch is survivor:
-                continue
-            if not branch.layers or branch.layers == survivor.layers:
-                branch.value.readers.remove(joint)
-            elif not branch.layers[0].removed:
-                context.net.drop_branch(branch.layers)
-            for layer in branch.layers:
-                context.runs.pop(layer, None)
         return gains
 
     def _blobs(

@@ -23,7 +23,7 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.branch import Branch, families, obstacle
-from bnfold.fold.branches import forget_kept, leave, note
+from bnfold.fold.branches import drop, forget_kept, note
 from bnfold.fold.bundle import Bundle, singles
 from bnfold.fold.kernels import Stacked
 from bnfold.fold.plan import Code, Reason
@@ -64,11 +64,9 @@ class MergeConcatBranches(OptionalRewrite):
                 note(context, joint, family, reason=refusal)
             else:
                 found += self._rows(context, joint, family)
-        gone: set[int] = set()
-        for row in found:
-            gone |= _apply(context, joint, row)
+        gone = [branch for row in found for branch in _apply(context, joint, row)]
         if found:
-            leave(context, joint, [i for i in range(len(joint.bottoms)) if i not in gone])
+            drop(context, joint, gone)
             context.shapes = infer_shapes(context.net)
         return bool(found)
 
@@ -129,8 +127,8 @@ def _apart(one: Bundle, other: Bundle) -> Reason | None:
     return None
 
 
-def _apply(context: Context, joint: Layer, row: Sequence[Bundle]) -> set[int]:
-    """Make a row of convolutions one; gives the bottoms that go."""
+def _apply(context: Context, joint: Layer, row: Sequence[Bundle]) -> list[Branch]:
+    """Make a row of convolutions one; gives the branches that are to go."""
     branches = [bundle.members[0] for bundle in row]
     survivor = min(branches, key=lambda branch: branch.layers[0].index)
     hosts = [branch.host for branch in branches if branch.host is not None]
@@ -153,8 +151,5 @@ def _apply(context: Context, joint: Layer, row: Sequence[Bundle]) -> set[int]:
     layer.set(_PARAM, "num_output", outputs)
     if gains:
         layer.set(_PARAM, "bias_term", True)
-    for branch in branches:
-        if branch is not survivor:
-            context.net.drop_branch(branch.layers)
     note(context, joint, branches, layer.name, row[0].windows.kernel, gains)
-    return {branch.index for branch in branches if branch is not survivor}
+    return [branch for branch in branches if branch is not survivor]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING, Any
 
@@ -334,14 +334,37 @@ class Net:
             reader.bottoms = [bottom if value is top else value for value in reader.bottoms]
         layer.removed = True
 
-    def drop_branch(self, layers: Sequence[Layer]) -> None:
-        """Take out layers in a row, of one bottom and one top each, with the values they make.
+    def disconnect(self, layer: Layer, places: Container[int]) -> None:
+        """Have a layer no longer read its bottoms at some places.
 
-        Whoever read the last top must be told separately.
+        Whatever then is read by nobody is an output of the network, unless its makers are removed.
         """
-        layers[0].bottoms[0].readers.remove(layers[0])
-        for layer in layers:
+        for place, value in enumerate(layer.bottoms):
+            if place in places:
+                value.readers.remove(layer)
+        layer.bottoms = [one for at, one in enumerate(layer.bottoms) if at not in places]
+
+    def remove_unread(self, layers: Sequence[Layer]) -> None:
+        """Take out layers in a row, the last of which makes what nobody reads.
+
+        Args:
+            layers: layers of one top each, which only the next one reads.
+        """
+        for layer in reversed(layers):
+            assert not any(top.readers for top in layer.tops)
+            self.disconnect(layer, range(len(layer.bottoms)))
             layer.removed = True
+
+    def check(self) -> None:
+        """Prove all links between layers and values: see links.py. Tests do so after each rewrite.
+
+        Raises:
+            AssertionError: some link does not hold.
+        """
+        from bnfold.graph.links import broken_links
+
+        broken = broken_links(self)
+        assert not broken, "; ".join(broken)
 
     def reaches(self, value: Value, readers: Sequence[Layer], without: Sequence[Layer]) -> bool:
         """Whether a value's name still means that value where each of `readers` stands.

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnfold.aliases import PathLike
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.fold.channels.slim import Slimming
 from bnfold.graph import Phase
-from bnfold.jobs import MergeJob, PathLike, one_line_errors, plan_only
+from bnfold.jobs import MergeJob, one_line_errors, plan_only
 from bnfold.outputs import Outputs
 from bnfold.prune_report import PruneReport
 from bnfold.pruning import PruneJob

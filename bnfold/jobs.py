@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
+from bnfold.aliases import PathLike
 from bnfold.caffemodel import CaffemodelError, LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
@@ -18,7 +18,6 @@ from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import Document, PrototxtError, load
 from bnfold.report import Counts, Report, after_writing
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
 _HDF5_ENDING = ".caffemodel.h5"
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bnfold.aliases import PathLike
 from bnfold.caffemodel import EditedWeights, LayerEdit, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import infer_shapes
-from bnfold.jobs import MergeJob, PathLike, compute_only, folded_name, naming, read_net
+from bnfold.jobs import MergeJob, compute_only, folded_name, naming, read_net
 from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import Document, parse
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes

@@ -11,12 +11,10 @@ unknown; what can be told without it (a Scale without a bias has no shift) still
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Vector: TypeAlias = npt.NDArray[np.float64]
+from bnfold.aliases import Vector as Vector
 
 
 @dataclass(frozen=True, eq=False)

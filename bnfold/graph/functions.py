@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Vector as Vector
 from bnfold.graph.net import Layer
 from bnfold.graph.words import Words
 
-Vector: TypeAlias = npt.NDArray[np.float64]
 Function: TypeAlias = Callable[[Vector], Vector]
 Rule: TypeAlias = Callable[[Layer], "Activation | None"]
 """Gives the function of a layer; None where it cannot be told. Raises PrototxtError for a parameter

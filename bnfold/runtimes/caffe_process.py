@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Floats
 from bnfold.import_path import isolated
 from bnfold.runtimes.pycaffe_child import ALIGNMENT, read_array, write_array
 
@@ -124,21 +124,19 @@ class CaffeProcess:
         with self._lock:
             return self._ask(do, timeout, details)
 
-    def run(
-        self, net: int, feeds: dict[str, npt.NDArray[np.float32]], places: Sequence[Any]
-    ) -> list[npt.NDArray[np.float32]]:
+    def run(self, net: int, feeds: dict[str, Floats], places: Sequence[Any]) -> list[Floats]:
         """Run a net on `feeds`, and return the values at `places`. Raises as `ask` does."""
         with self._lock:
             placed = self._place(feeds)
             found = self._ask("run", None, {"net": net, "feeds": placed, "places": list(places)})
             return [self._read(offset, shape) for offset, shape in found]
 
-    def feed(self, net: int, feeds: dict[str, npt.NDArray[np.float32]]) -> None:
+    def feed(self, net: int, feeds: dict[str, Floats]) -> None:
         """Give a net its inputs. Raises as `ask` does."""
         with self._lock:
             self._ask("feed", None, {"net": net, "feeds": self._place(feeds)})
 
-    def _place(self, feeds: dict[str, npt.NDArray[np.float32]]) -> list[Placed]:
+    def _place(self, feeds: dict[str, Floats]) -> list[Placed]:
         placed, offset = [], 0
         for name, array in feeds.items():
             write_array(self._arrays, offset, array.reshape(-1))
@@ -146,7 +144,7 @@ class CaffeProcess:
             offset += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
         return placed
 
-    def _read(self, offset: int, shape: list[int]) -> npt.NDArray[np.float32]:
+    def _read(self, offset: int, shape: list[int]) -> Floats:
         array = np.empty(shape, np.float32)
         read_array(self._arrays, offset, array.reshape(-1))
         return array

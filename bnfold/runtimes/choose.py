@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bnfold.aliases import PathLike
 from bnfold.runtimes.errors import EngineError, EngineMissingError
 from bnfold.runtimes.opencv import OpenCV
 from bnfold.runtimes.protocol import Closing, Runtime, RuntimeInfo, Session
@@ -13,7 +14,6 @@ from bnfold.runtimes.pycaffe import PyCaffe
 
 THREADS_PER_CORE = 4
 
-PathLike = str | os.PathLike[str]
 
 NAMES = ("pycaffe", "opencv")
 """The engines, in the order in which "auto" tries them: Caffe itself is the one to be equal to."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
+from bnfold.aliases import ArrayShape
 from bnfold.caffemodel import CaffemodelError, open_weights
 from bnfold.graph import Net, Phase, build
 from bnfold.prototxt import Document, Field, Ident, Message, PrototxtError, load
 from bnfold.runtimes.errors import EngineError
-from bnfold.runtimes.protocol import LayerInfo, Place, Shape, Top
+from bnfold.runtimes.protocol import LayerInfo, Place, Top
 from bnfold.whole import check_regular
 
 _MOST_VALUES = 1 << 28
@@ -129,7 +130,7 @@ def _read(path: Path) -> tuple[Document, Net]:
         raise EngineError(str(error)) from None
 
 
-def _inputs(root: Message, net: Net) -> dict[str, Shape]:
+def _inputs(root: Message, net: Net) -> dict[str, ArrayShape]:
     """The inputs that the file declares, in its old way and as Input layers.
 
     Source: BVLC caffe, src/caffe/proto/caffe.proto, `NetParameter` and `InputParameter`.
@@ -146,7 +147,7 @@ def _inputs(root: Message, net: Net) -> dict[str, Shape]:
     return inputs
 
 
-def _check_sizes(path: Path, inputs: dict[str, Shape]) -> None:
+def _check_sizes(path: Path, inputs: dict[str, ArrayShape]) -> None:
     for name, shape in inputs.items():
         if min(shape, default=1) < 0 or prod(shape) > _MOST_VALUES:
             sides = "x".join(map(str, shape))
@@ -157,13 +158,13 @@ def _check_sizes(path: Path, inputs: dict[str, Shape]) -> None:
             )
 
 
-def _pair(names: list[str], shapes: list[Shape]) -> dict[str, Shape]:
+def _pair(names: list[str], shapes: list[ArrayShape]) -> dict[str, ArrayShape]:
     if len(shapes) == 1:
         shapes = shapes * len(names)
     return {name: shapes[i] if i < len(shapes) else () for i, name in enumerate(names)}
 
 
-def _dims(field: Field) -> Shape:
+def _dims(field: Field) -> ArrayShape:
     return tuple(dim.integer() for dim in field.message().all("dim"))
 
 

@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from bnfold.aliases import Array, ArrayShape
 from bnfold.runtimes.blame import first_bad_layer
 from bnfold.runtimes.errors import EngineError, EngineMissingError
 from bnfold.runtimes.fitting import check_numbers
 from bnfold.runtimes.memory import peak_memory
 from bnfold.runtimes.model import Model, check_file, missing_weights
 from bnfold.runtimes.opencv_log import as_written, failure, overheard, quiet
-from bnfold.runtimes.protocol import Array, Closing, LayerInfo, Place, Shape, Top, checked_feeds
+from bnfold.runtimes.protocol import Closing, LayerInfo, Place, Top, checked_feeds
 
 NAME = "opencv"
 _GET = "pip install 'bnfold[opencv]' (OpenCV 4)"
@@ -104,7 +105,7 @@ class OpenCVSession(Closing):
         check_file(model, NAME)
         check_file(weights, NAME)
         self._model = Model(model)
-        self.inputs: Mapping[str, Shape] = self._model.inputs
+        self.inputs: Mapping[str, ArrayShape] = self._model.inputs
         self.layers: Sequence[LayerInfo] = self._model.layers
         self._feeds: dict[str, Array] | None = None
         if not self.inputs:
@@ -123,7 +124,7 @@ class OpenCVSession(Closing):
         self._net: Any = self._read()
         with self._engine():
             self._names = _names(self._model, self._net.getLayerNames())
-        self.outputs: Mapping[str, Shape] = self._try()
+        self.outputs: Mapping[str, ArrayShape] = self._try()
 
     def run(
         self, feeds: Mapping[str, Array], fetch: Sequence[Place] | None = None
@@ -193,7 +194,7 @@ class OpenCVSession(Closing):
             net.enableWinograd(winograd)
         return net
 
-    def _try(self) -> dict[str, Shape]:
+    def _try(self) -> dict[str, ArrayShape]:
         """Run the network on zeros, if its shapes are known, and return those of the outputs."""
         if not all(self.inputs.values()):
             return dict.fromkeys(self._model.outputs, ())

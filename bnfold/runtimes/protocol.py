@@ -10,12 +10,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Array, ArrayShape
 from bnfold.runtimes.errors import EngineError
-
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 
 class Top(NamedTuple):
@@ -74,8 +71,8 @@ class Session(Protocol):
     """
 
     engine: str
-    inputs: Mapping[str, Shape]
-    outputs: Mapping[str, Shape]
+    inputs: Mapping[str, ArrayShape]
+    outputs: Mapping[str, ArrayShape]
     layers: Sequence[LayerInfo]
     notes: Sequence[str]
 
@@ -203,7 +200,7 @@ class Closing(ABC):
 
 
 def checked_feeds(
-    engine: str, feeds: Mapping[str, Array], inputs: Mapping[str, Shape]
+    engine: str, feeds: Mapping[str, Array], inputs: Mapping[str, ArrayShape]
 ) -> dict[str, Array]:
     """Return the feeds as contiguous float32 arrays, in the order of the inputs.
 

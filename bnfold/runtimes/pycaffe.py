@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bnfold.aliases import Array, ArrayShape
 from bnfold.import_path import trusted
 from bnfold.runtimes.blame import first_bad_layer
 from bnfold.runtimes.caffe_log import last_words
@@ -20,7 +21,7 @@ from bnfold.runtimes.caffe_process import CaffeProcess, ChildDiedError, ChildRef
 from bnfold.runtimes.errors import EngineError, EngineMissingError
 from bnfold.runtimes.memory import peak_memory
 from bnfold.runtimes.model import Model, check_file, missing_weights
-from bnfold.runtimes.protocol import Array, Closing, LayerInfo, Place, Shape, checked_feeds
+from bnfold.runtimes.protocol import Closing, LayerInfo, Place, checked_feeds
 
 NAME = "pycaffe"
 _START_SECONDS = 120.0
@@ -137,8 +138,8 @@ class PyCaffeSession(Closing):
         self._birth = -1
         self._closed = False
         facts = self._load()
-        self.inputs: Mapping[str, Shape] = _shapes(facts["inputs"])
-        self.outputs: Mapping[str, Shape] = _shapes(facts["outputs"])
+        self.inputs: Mapping[str, ArrayShape] = _shapes(facts["inputs"])
+        self.outputs: Mapping[str, ArrayShape] = _shapes(facts["outputs"])
         self.layers: Sequence[LayerInfo] = tuple(
             LayerInfo(name, kind, tuple(tops)) for name, kind, tops in facts["layers"]
         )
@@ -277,7 +278,7 @@ def _folders(root: str | os.PathLike[str] | None) -> list[str]:
     )
 
 
-def _shapes(pairs: list[Any]) -> dict[str, Shape]:
+def _shapes(pairs: list[Any]) -> dict[str, ArrayShape]:
     return {name: tuple(shape) for name, shape in pairs}
 
 

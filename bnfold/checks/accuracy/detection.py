@@ -15,14 +15,12 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Floats
 from bnfold.checks.accuracy.detection_truth import Box, Thing, Truth
 from bnfold.checks.accuracy.report import Answer, Changed, Metric
 from bnfold.checks.images.batches import Batch
 from bnfold.errors import BnfoldError
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

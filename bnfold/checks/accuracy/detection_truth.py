@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from xml.etree import ElementTree
 
+from bnfold.aliases import PathLike
 from bnfold.checks.images.sources import Sample
 from bnfold.errors import BnfoldError
 from bnfold.prototxt import PrototxtError, parse
 from bnfold.whole import read_whole
 
-PathLike = str | os.PathLike[str]
 Box = tuple[float, float, float, float]
 """Left, top, width, height."""
 
-Size = tuple[int, int]
+WidthHeight = tuple[int, int]
 _BACKGROUND = ("background", "__background__", "none_of_the_above")
 
 
@@ -51,7 +50,7 @@ class Label:
 class Truth(Protocol):
     """The annotations of a set of images."""
 
-    def of(self, sample: Sample, size: Size) -> tuple[Size, Sequence[Thing]]:
+    def of(self, sample: Sample, size: WidthHeight) -> tuple[WidthHeight, Sequence[Thing]]:
         """The size (height, width) that an image's boxes are measured in, and what is on it.
 
         Raises:
@@ -162,7 +161,7 @@ class VocTruth:
         """The label itself."""
         return label
 
-    def of(self, sample: Sample, size: Size) -> tuple[Size, Sequence[Thing]]:
+    def of(self, sample: Sample, size: WidthHeight) -> tuple[WidthHeight, Sequence[Thing]]:
         """See Truth."""
         path = sample.annotation
         if path is None:
@@ -180,7 +179,7 @@ class VocTruth:
         except (ElementTree.ParseError, ValueError, OverflowError) as error:
             raise BnfoldError(f"{path}: not an annotation of VOC's kind: {error}") from None
 
-    def _size(self, root: ElementTree.Element) -> Size | None:
+    def _size(self, root: ElementTree.Element) -> WidthHeight | None:
         sides = [int(root.findtext(f"size/{name}") or 0) for name in ("height", "width")]
         return (sides[0], sides[1]) if min(sides) > 0 else None
 
@@ -232,7 +231,7 @@ class CocoTruth:
             )
         return self._categories[label]
 
-    def of(self, sample: Sample, size: Size) -> tuple[Size, Sequence[Thing]]:
+    def of(self, sample: Sample, size: WidthHeight) -> tuple[WidthHeight, Sequence[Thing]]:
         """See Truth."""
         image = self._images.get(sample.name) or self._last_parts.get(Path(sample.name).name)
         if image is None:
@@ -241,7 +240,7 @@ class CocoTruth:
         return its_size or size, self._things.get(key, [])
 
 
-def _coco_image(entry: Any) -> tuple[Any, Size | None]:
+def _coco_image(entry: Any) -> tuple[Any, WidthHeight | None]:
     """The id of an image, and its size where it is told."""
     key, height, width = entry["id"], entry.get("height"), entry.get("width")
     hash(key)

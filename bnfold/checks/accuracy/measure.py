@@ -5,27 +5,25 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from bnfold.aliases import Floats, PathLike, Progress
 from bnfold.checks.accuracy.detection import DetectionTally
 from bnfold.checks.accuracy.detection_truth import open_truth
 from bnfold.checks.accuracy.report import AccuracyReport, Changed, Metric
-from bnfold.checks.accuracy.scores import Interface, Scores, Tally, label_error
+from bnfold.checks.accuracy.scores import Interface, Tally, label_error
 from bnfold.checks.images.batches import BadImage, Batch, batches
 from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
 from bnfold.checks.images.sources import Source, open_images
 from bnfold.errors import BnfoldError
-from bnfold.jobs import PathLike, folded_name, one_line_errors
+from bnfold.jobs import folded_name, one_line_errors
 from bnfold.outputs import settle
 from bnfold.runtimes import Picked, Session, pick
-
-Progress = Callable[[int, int], None]
-"""Told after each batch: how many images are done, of how many."""
 
 BATCH = 8
 """Images in a batch by default: engines on a processor gain little from more, and need memory."""
@@ -183,7 +181,7 @@ class _Run:
                     progress(self._tally.images + len(self.bad), total)
         self.seconds = time.perf_counter() - start
 
-    def _answer(self, session: Session, batch: Batch) -> Scores:
+    def _answer(self, session: Session, batch: Batch) -> Floats:
         feeds = {self._interface.image: batch.images}
         labels = np.array([sample.label or 0 for sample in batch.samples], np.float32)
         for name in self._interface.labels:

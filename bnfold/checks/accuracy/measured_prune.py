@@ -8,12 +8,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from bnfold.aliases import PathLike
 from bnfold.checks.accuracy.measure import BATCH, accuracy
 from bnfold.checks.accuracy.report import AccuracyReport
 from bnfold.checks.accuracy.text import metric_lines
 from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError, CheckFailedError
-from bnfold.jobs import PathLike
 from bnfold.outputs import Outputs
 from bnfold.prune_report import PruneReport
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import ArrayShape, Floats
 from bnfold.checks.accuracy.report import Answer, Changed, Metric
 from bnfold.checks.images.batches import Batch
 from bnfold.errors import BnfoldError
@@ -17,7 +17,6 @@ from bnfold.graph import Ending, Layer, Net, Value, build
 from bnfold.prototxt import load
 from bnfold.runtimes import Session
 
-Scores = npt.NDArray[np.float32]
 DEFAULT_TOP = (1, 5)
 DETECTION = "DetectionOutput"
 
@@ -88,7 +87,7 @@ def _score_outputs(net: Net, session: Session) -> list[str]:
     return found or list(dict.fromkeys(j.bottoms[0].name for j in judges if j.bottoms))
 
 
-def _is_scores(shape: tuple[int, ...]) -> bool:
+def _is_scores(shape: ArrayShape) -> bool:
     return len(shape) >= 2 and shape[1] > 1 and math.prod(shape[2:]) == 1
 
 
@@ -121,7 +120,7 @@ class Tally:
         self.not_finite = [0, 0]
         self.classes: int | None = None
 
-    def add(self, batch: Batch, before: Scores, after: Scores) -> None:
+    def add(self, batch: Batch, before: Floats, after: Floats) -> None:
         """Count a batch.
 
         Args:
@@ -162,7 +161,7 @@ class Tally:
             for k, (a, b) in self._right.items()
         )
 
-    def _rows(self, array: Scores, images: int) -> Scores:
+    def _rows(self, array: Floats, images: int) -> Floats:
         sides = "x".join(map(str, array.shape))
         if array.shape[:1] != (images,):
             raise BnfoldError(
@@ -183,7 +182,7 @@ class Tally:
                 raise BnfoldError(f"{self._where}: top {k} of {classes} scores; give a smaller top")
         return sorted(set(self._top))
 
-    def _compare(self, batch: Batch, before: Scores, after: Scores) -> None:
+    def _compare(self, batch: Batch, before: Floats, after: Floats) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             difference = np.abs(before.astype(np.float64) - after)
         difference[before == after] = 0

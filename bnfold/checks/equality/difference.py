@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from bnfold.aliases import Array, ArrayShape
 
 _CHUNK = 1 << 15
 """Values that are compared at a time: in float64 they fit into a core's cache."""
@@ -42,8 +40,8 @@ class Difference:
         top1: agreement on the largest score, for vectors of scores.
     """
 
-    shape: tuple[int, ...]
-    other_shape: tuple[int, ...] | None
+    shape: ArrayShape
+    other_shape: ArrayShape | None
     absolute: float
     magnitude: float
     cosine: float
@@ -81,8 +79,8 @@ class Comparison:
 
     def __init__(self) -> None:
         self._runs = 0
-        self._shape: tuple[int, ...] = ()
-        self._other: tuple[int, ...] | None = None
+        self._shape: ArrayShape = ()
+        self._other: ArrayShape | None = None
         self._absolute = self._magnitude = 0.0
         self._products = np.zeros(3)
         self._nan = self._unlike = 0
@@ -120,7 +118,7 @@ class Comparison:
             return math.inf
         return largest / self._magnitude if largest and self._magnitude else largest
 
-    def _stretch(self, one: Array, other: Array, start: int, shape: tuple[int, ...]) -> float:
+    def _stretch(self, one: Array, other: Array, start: int, shape: ArrayShape) -> float:
         a = one[start : start + _CHUNK].astype(np.float64)
         b = other[start : start + _CHUNK].astype(np.float64)
         products = np.array((a @ b, a @ a, b @ b))
@@ -164,6 +162,6 @@ class Comparison:
         )
 
 
-def is_scores(shape: tuple[int, ...]) -> bool:
+def is_scores(shape: ArrayShape) -> bool:
     """Whether a value of this shape is a vector of scores for each image."""
     return len(shape) >= 2 and shape[1] > 1 and math.prod(shape[2:]) == 1

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Array
 from bnfold.caffemodel import Blob, BlobSource, LayerEdit, LayerRecord, Weights
 
 UNIT = 2.0**-24
@@ -68,7 +68,7 @@ class Nudged:
         self._factors = np.array([1 - step, 1 + step], self.dtype)
         self._seed = seed
 
-    def chunks(self, max_items: int) -> Iterator[npt.NDArray[Any]]:
+    def chunks(self, max_items: int) -> Iterator[Array]:
         """The values in order, flat, at most `max_items` at a time."""
         rng = np.random.default_rng(self._seed)
         for chunk in self._source.chunks(max_items):

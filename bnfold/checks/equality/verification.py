@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnfold.aliases import ArrayShape
 from bnfold.checks.equality.difference import Difference
 from bnfold.checks.equality.matching import Pair
 from bnfold.summary import Summary
@@ -214,5 +215,5 @@ def _channel(compared: Compared) -> str:
     return "" if channel is None else f", channel {channel} differs most"
 
 
-def _dims(shape: tuple[int, ...]) -> str:
+def _dims(shape: ArrayShape) -> str:
     return "x".join(map(str, shape)) or "a single value"

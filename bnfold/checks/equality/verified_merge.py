@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnfold.aliases import PathLike, Progress
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import verdict
-from bnfold.checks.equality.verify import Files, PathLike, Progress, VerifyOptions, verify_files
+from bnfold.checks.equality.verify import Files, VerifyOptions, verify_files
 from bnfold.errors import BnfoldError, CheckFailedError
 from bnfold.fold import MergeOptions, Plan
 from bnfold.jobs import folded_name, one_line_errors, plan_only

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnfold.aliases import Array, PathLike, Progress
 from bnfold.caffemodel import Weights, open_weights
-from bnfold.checks.equality.difference import Array, Comparison
+from bnfold.checks.equality.difference import Comparison
 from bnfold.checks.equality.matching import Matching, Pair
 from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
 from bnfold.checks.equality.verification import Compared, Verification
@@ -24,9 +24,7 @@ from bnfold.outputs import settle
 from bnfold.prototxt import load
 from bnfold.runtimes import Place, Session, pick
 
-PathLike = str | os.PathLike[str]
 Feeds = dict[str, Array]
-Progress = Callable[[int, int], None]
 
 _NUDGED_IMAGES = 16
 """How many inputs the nudged network is run on: what rounding does varies little after that."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Array, ArrayShape, PathLike
 from bnfold.checks.images.batches import batches
 from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
-from bnfold.checks.images.sources import PathLike, open_images
+from bnfold.checks.images.sources import open_images
 from bnfold.errors import BnfoldError
-
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 
 
 class ImageInputs:
@@ -45,7 +41,7 @@ class ImageInputs:
         images: PathLike,
         root: PathLike | None,
         options: PreprocessOptions,
-        shapes: Mapping[str, Shape],
+        shapes: Mapping[str, ArrayShape],
         model: Path,
     ) -> None:
         if len(shapes) != 1:

@@ -16,18 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Array, ArrayShape, Vector
 from bnfold.errors import BnfoldError
 from bnfold.graph import Layer, Net, Value
 from bnfold.prototxt import Message
-
-Array = npt.NDArray[Any]
-Vector = npt.NDArray[np.float64]
-Shape = tuple[int, ...]
 
 _PIXEL = 255.0
 
@@ -50,7 +45,7 @@ class Range:
     even: bool = False
     integers: int = 0
 
-    def draw(self, rng: np.random.Generator, shape: Shape) -> Array:
+    def draw(self, rng: np.random.Generator, shape: ArrayShape) -> Array:
         """Draw float32 values of a shape; channels are its second axis."""
         if self.integers:
             return rng.integers(0, self.integers, shape).astype(np.float32)
@@ -88,7 +83,7 @@ class RandomInputs:
         BnfoldError: an input has no shape in the file.
     """
 
-    def __init__(self, net: Net, shapes: Mapping[str, Shape], count: int, seed: int) -> None:
+    def __init__(self, net: Net, shapes: Mapping[str, ArrayShape], count: int, seed: int) -> None:
         for name, shape in shapes.items():
             if not shape:
                 raise BnfoldError(
@@ -127,7 +122,7 @@ def _input_values(net: Net) -> dict[str, Value]:
     return {value.name: value for value in [*net.inputs, *tops]}
 
 
-def _range(net: Net, value: Value | None, shape: Shape) -> Range:
+def _range(net: Net, value: Value | None, shape: ArrayShape) -> Range:
     channels = shape[1] if len(shape) > 1 else 1
     found = None
     if value is not None:

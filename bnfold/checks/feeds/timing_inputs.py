@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Array, ArrayShape
 from bnfold.caffemodel import open_weights
 from bnfold.checks.feeds.random_inputs import RandomInputs
 from bnfold.graph import build
@@ -17,9 +16,7 @@ from bnfold.prototxt import load
 SEED = 0
 
 
-def noise(
-    model: Path, weights: Path, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, npt.NDArray[Any]]:
+def noise(model: Path, weights: Path, shapes: Mapping[str, ArrayShape]) -> dict[str, Array]:
     """Return random float32 arrays that suit the network, the same ones every time.
 
     Args:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Floats
 from bnfold.checks.images.pixels import BadImageError, need_cv2
 from bnfold.checks.images.preprocess import Preprocess
 from bnfold.checks.images.sources import Sample
@@ -42,7 +42,7 @@ class Batch:
         bad: the unreadable images that were met, and left out, on the way to this batch.
     """
 
-    images: npt.NDArray[np.float32]
+    images: Floats
     samples: tuple[Sample, ...]
     sizes: tuple[tuple[int, int], ...]
     bad: tuple[BadImage, ...]
@@ -91,7 +91,7 @@ def batches(
     return _batches(islice(source, limit), preprocess, size, workers, max_bad)
 
 
-Ready = tuple[Sample, npt.NDArray[np.float32], tuple[int, int]]
+Ready = tuple[Sample, Floats, tuple[int, int]]
 
 
 def _batches(

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import Array, Floats
 from bnfold.caffemodel import schema
 from bnfold.errors import BnfoldError
 from bnfold.whole import read_whole
-
-Floats = npt.NDArray[np.float32]
 
 
 def read_mean(path: Path) -> Floats:
@@ -49,7 +47,7 @@ def read_mean(path: Path) -> Floats:
     return mean
 
 
-def _from_npy(path: Path, data: bytes) -> npt.NDArray[Any]:
+def _from_npy(path: Path, data: bytes) -> Array:
     from numpy.lib import format as npy
 
     file = io.BytesIO(data)
@@ -69,11 +67,11 @@ def _from_npy(path: Path, data: bytes) -> npt.NDArray[Any]:
             f"{path}: {values.size} bytes of values for the shape {str(shape)[:80]} of {dtype}; "
             "is the file complete?"
         )
-    mean: npt.NDArray[Any] = values.view(dtype).reshape(shape, order="F" if is_fortran else "C")
+    mean: Array = values.view(dtype).reshape(shape, order="F" if is_fortran else "C")
     return mean
 
 
-def _from_blob(path: Path, data: bytes) -> npt.NDArray[Any]:
+def _from_blob(path: Path, data: bytes) -> Array:
     from google.protobuf.message import DecodeError
 
     blob: Any = schema.message("BlobProto")()

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from bnfold.aliases import ArrayShape, Floats
 from bnfold.checks.images.mean import read_mean
 from bnfold.checks.images.pixels import Pixels, fit_channels, need_cv2
 from bnfold.errors import BnfoldError
 from bnfold.graph import Layer, build
 from bnfold.prototxt import load
 
-Floats = npt.NDArray[np.float32]
 Size = tuple[int, ...]
 """(height, width), or (side,) for the shorter side of an image that keeps its proportions."""
 
@@ -151,7 +150,7 @@ class Preprocess:
 
     @classmethod
     def of(
-        cls, options: PreprocessOptions, shape: tuple[int, ...], model: Path | None = None
+        cls, options: PreprocessOptions, shape: ArrayShape, model: Path | None = None
     ) -> Preprocess:
         """The preprocessing for an input of a network.
 

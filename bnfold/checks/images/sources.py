@@ -10,13 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bnfold.aliases import PathLike
 from bnfold.caffemodel import schema
 from bnfold.checks.images.lmdb_file import LmdbError, LmdbFile
 from bnfold.checks.images.pixels import SUFFIXES, BadImageError, Pixels, decode
 from bnfold.errors import BnfoldError
 from bnfold.whole import check_regular, read_whole
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)

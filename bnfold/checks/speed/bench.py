@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bnfold.aliases import PathLike
 from bnfold.caffemodel import open_weights
 from bnfold.checks.feeds.timing_inputs import noise
 from bnfold.checks.speed.peak_memory import peak_of
@@ -18,9 +19,9 @@ from bnfold.checks.speed.report import BenchReport, Comparison, Side
 from bnfold.checks.speed.rounds import (
     SECONDS,
     Pair,
-    Progress,
     Rounds,
     Setting,
+    StageProgress,
     compare,
     input_shapes,
     removed_layers,
@@ -29,12 +30,12 @@ from bnfold.checks.speed.spread import spread
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.graph import infer_shapes
-from bnfold.jobs import PathLike, folded_name, one_line_errors, read_net
+from bnfold.jobs import folded_name, one_line_errors, read_net
 from bnfold.outputs import settle
 from bnfold.report import Counts
 from bnfold.runtimes import Runtime, pick
 
-__all__ = ["SECONDS", "BenchReport", "Progress", "bench"]
+__all__ = ["SECONDS", "BenchReport", "StageProgress", "bench"]
 
 
 def bench(
@@ -49,7 +50,7 @@ def bench(
     repeats: int | None = None,
     runtime: str = "auto",
     caffe_root: PathLike | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> BenchReport:
     """Measure how long a network and its folded form take, side by side in one engine.
 
@@ -115,7 +116,7 @@ class _Job(NamedTuple):
     pairs: tuple[Pair, Pair]
     threads: int | None
     caffe_root: PathLike | None
-    tell: Progress
+    tell: StageProgress
 
     def run(self, engine: Runtime, settings: Sequence[Setting]) -> list[Rounds]:
         """Run both networks in every setting."""

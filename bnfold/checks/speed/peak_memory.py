@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bnfold.aliases import Array
 from bnfold.errors import BnfoldError
 from bnfold.import_path import isolated, trusted
 from bnfold.runtimes import Runtime, Session, open_runtime
-from bnfold.runtimes.protocol import Array
 
 _PASSES = 2
 _START = (

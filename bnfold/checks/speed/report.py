@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bnfold.aliases import ArrayShape
 from bnfold.checks.feeds.timing_inputs import SEED
 from bnfold.checks.speed.spread import Spread
 from bnfold.report import Counts
-from bnfold.runtimes.protocol import Shape
 from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.bench/1"
@@ -95,7 +95,7 @@ class BenchReport(Summary):
     version: str
     why: str
     threads: int | None
-    inputs: Mapping[str, Shape]
+    inputs: Mapping[str, ArrayShape]
     before: Counts
     after: Counts
     removed: tuple[str, ...]

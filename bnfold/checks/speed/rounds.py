@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bnfold.aliases import Array, ArrayShape
 from bnfold.checks.feeds.timing_inputs import SEED
 from bnfold.checks.speed.peak_memory import load
 from bnfold.errors import BnfoldError
 from bnfold.runtimes import Runtime, Session
-from bnfold.runtimes.protocol import Array, Shape
 
 SECONDS = 5.0
 """How long two networks are compared, unless said otherwise."""
@@ -33,7 +33,7 @@ _WARM_SECONDS = 0.3
 Pair = tuple[Path, Path]
 """A prototxt and its caffemodel."""
 
-Progress = Callable[[str, float], None]
+StageProgress = Callable[[str, float], None]
 """Told what is being measured, and how much of the whole is done, from 0 to 1."""
 
 
@@ -139,7 +139,7 @@ def removed_layers(original: Session, folded: Session) -> tuple[str, ...]:
 
 def input_shapes(
     original: Session, folded: Session, models: tuple[Path, Path], batch: int | None
-) -> dict[str, Shape]:
+) -> dict[str, ArrayShape]:
     """Return the shapes to feed to both networks.
 
     Args:
@@ -173,7 +173,7 @@ def input_shapes(
     return shapes
 
 
-def _check_memory(batch: int, shapes: Mapping[str, Shape]) -> None:
+def _check_memory(batch: int, shapes: Mapping[str, ArrayShape]) -> None:
     """Refuse a batch whose inputs alone, once here and once in the engine, do not fit.
 
     Raises:
@@ -221,5 +221,5 @@ def _take_turns(
         tell(min(share, 1.0))
 
 
-def _words(shapes: Mapping[str, Shape]) -> str:
+def _words(shapes: Mapping[str, ArrayShape]) -> str:
     return ", ".join(f"'{name}' {'x'.join(map(str, s))}" for name, s in shapes.items())

@@ -113,8 +113,8 @@ def prune(
     ratio: float | None = None,
     threshold: float | None = None,
     channels: Mapping[str, Sequence[int]] | None = None,
-    multiple: int = 8,
-    least: int = 1,
+    round_to: int = 8,
+    min_channels: int = 1,
     exclude: Sequence[str] = (),
     merge: bool = False,
     accuracy: AccuracyOptions | None = None,
@@ -138,8 +138,8 @@ def prune(
         ratio: remove this share of the channels that can go, those of the lowest |gamma|.
         threshold: or remove the channels whose |gamma| is at most this.
         channels: or remove these, by the name of a layer that makes or hands them on.
-        multiple: layers keep a multiple of so many channels, or all.
-        least: layers keep at least so many.
+        round_to: layers keep a multiple of so many channels, or all.
+        min_channels: layers keep at least so many.
         exclude: layers, by name or glob, whose channels stay.
         merge: fold the smaller network, too.
         accuracy: measure both networks on images, and write nothing if too much is lost.
@@ -161,7 +161,7 @@ def prune(
             is one line that says where, what and what to do. Nothing has been written then.
     """
     options = MergeOptions(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {}, float32=float32)
-    wish = Slimming(ratio, threshold, channels, multiple, least, tuple(exclude))
+    wish = Slimming(ratio, threshold, channels, round_to, min_channels, tuple(exclude))
     job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
     if accuracy is not None and dry_run:
         raise BnfoldError("a dry run writes no network to measure; choose one of the two")

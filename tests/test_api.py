@@ -267,7 +267,7 @@ def test_every_report_has_a_short_form_and_a_summary(pair, opencv):
     options = bnfold.VerifyOptions(runtime="opencv")
     merged = bnfold.merge(*pair, verify=options)
     assert merged.summary().splitlines()[-1].startswith("verified: same function")
-    pruned = bnfold.prune(*pair, ratio=0.5, multiple=1, dry_run=True)
+    pruned = bnfold.prune(*pair, ratio=0.5, round_to=1, dry_run=True)
     found = bnfold.verify(*pair, options=options)
     measured = bnfold.bench(*pair, runtime="opencv", repeats=1)
     for report in (merged, pruned, found, measured):

@@ -50,7 +50,7 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 )
 @click.option(
     "--round",
-    "multiple",
+    "round_to",
     type=int,
     default=8,
     show_default=True,
@@ -59,7 +59,7 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 )
 @click.option(
     "--min-channels",
-    "least",
+    "min_channels",
     type=int,
     default=1,
     show_default=True,
@@ -110,8 +110,8 @@ def prune(
     ratio: float | None,
     threshold: float | None,
     channels: Path | None,
-    multiple: int,
-    least: int,
+    round_to: int,
+    min_channels: int,
     exclude: tuple[str, ...],
     merge: bool,
     float32: bool,
@@ -144,7 +144,7 @@ def prune(
     if sum(given is not None for given in (ratio, threshold, channels)) != 1:
         raise click.UsageError("give one of --ratio, --threshold and --channels")
     only_with("--images", images is not None, ["max_drop", *_MEASURING, *PREPROCESS, *RUNTIME])
-    not_with("--channels", channels is not None, ["multiple", "least"])
+    not_with("--channels", channels is not None, ["round_to", "min_channels"])
     check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
@@ -162,7 +162,7 @@ def prune(
     failing = reporting_failure(json_target, [model, weights], force)
     with one_line_errors(), failing, Outputs() as outputs:
         named = None if channels is None else read_channels(channels)
-        wish = Slimming(ratio, threshold, named, multiple, least, exclude)
+        wish = Slimming(ratio, threshold, named, round_to, min_channels, exclude)
         options = MergeOptions(float32=float32)
         job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
         if dry_run:

@@ -173,7 +173,7 @@ def test_no_channel_is_pruned_in_front_of_a_layer_that_may_compute_anything(kind
     net = start().conv("c", "data", C, 1).batch_norm("b", "c").scale("s", "c")
     put(net.conv("e", "data", C, 1), kind, "c e", way).conv("d", "x", C, 1)
     with pytest.raises(bnfold.BnfoldError, match="cannot be removed"):
-        bnfold.prune(*net.save(tmp_path), channels={"s": [1]}, multiple=1)
+        bnfold.prune(*net.save(tmp_path), channels={"s": [1]}, round_to=1)
 
 
 # ---------------------------------------------------------------- as Caffe computes them

@@ -106,7 +106,7 @@ class Drawing(Affines, Hosts, Joins, Shapes):
         treat_as = {"MyConvolution": "Convolution"} if "MyConvolution" in kinds else {}
         options: dict[str, object] = {"treat_as": treat_as} if treat_as else {}
         if self.chance(0.1):
-            options.update(threshold=0.0, multiple=1, merge=self.chance(0.5))
+            options.update(threshold=0.0, round_to=1, merge=self.chance(0.5))
             return Case(tuple(self.nodes), "prune", options, self.seed)
         for option, usual, odds in (
             ("branches", True, 0.1),

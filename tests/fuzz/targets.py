@@ -38,7 +38,7 @@ def inspect(folder: Path) -> None:
 
 
 def prune(folder: Path) -> None:
-    bnfold.prune(*_pair(folder), ratio=0.5, multiple=1, merge=True).to_json()
+    bnfold.prune(*_pair(folder), ratio=0.5, round_to=1, merge=True).to_json()
 
 
 def prune_channels(folder: Path) -> None:

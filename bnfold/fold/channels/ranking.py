@@ -85,7 +85,7 @@ def up_to(ranked: list[Ranked], threshold: float) -> list[Ranked]:
     return [one for one in ranked if one.score <= float(np.float32(threshold))]
 
 
-def keep_enough(flow: Flow, chosen: list[Ranked], least: int, multiple: int) -> list[Ranked]:
+def keep_enough(flow: Flow, chosen: list[Ranked], min_channels: int, round_to: int) -> list[Ranked]:
     """Of the sets to take out, those that leave each layer as many channels as it must have."""
     ties = flow.ties
     scores = np.full(ties.count, -1.0)
@@ -99,7 +99,7 @@ def keep_enough(flow: Flow, chosen: list[Ranked], least: int, multiple: int) -> 
         for roots in layers:
             gone = roots[out[roots]]
             while gone.size and roots.size - gone.size < _needed(
-                roots.size, gone.size, least, multiple
+                roots.size, gone.size, min_channels, round_to
             ):
                 # Of one score, the last in the file comes back first, as it would go last.
                 out[gone[scores[gone] == scores[gone].max()].max()] = False
@@ -108,6 +108,6 @@ def keep_enough(flow: Flow, chosen: list[Ranked], least: int, multiple: int) -> 
     return [one for one in chosen if out[one.root]]
 
 
-def _needed(had: int, gone: int, least: int, multiple: int) -> int:
+def _needed(had: int, gone: int, min_channels: int, round_to: int) -> int:
     """How many channels a layer must have, if it may not have fewer than it keeps so far."""
-    return min(-(-max(had - gone, least, 1) // multiple) * multiple, had)
+    return min(-(-max(had - gone, min_channels, 1) // round_to) * round_to, had)

@@ -38,16 +38,16 @@ class Slimming:
         ratio: this share of the channels that can go, between 0 and 1.
         threshold: channels whose |gamma| is at most this.
         channels: these channels, by the name of a layer that makes or hands them on.
-        multiple: layers keep a multiple of so many channels, or all.
-        least: layers keep at least so many.
+        round_to: layers keep a multiple of so many channels, or all.
+        min_channels: layers keep at least so many.
         exclude: layers, by name or glob, whose channels stay.
     """
 
     ratio: float | None = None
     threshold: float | None = None
     channels: Mapping[str, Sequence[int]] | None = None
-    multiple: int = 1
-    least: int = 1
+    round_to: int = 1
+    min_channels: int = 1
     exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Slimming:
             raise BnfoldError(f"ratio {self.ratio}: must be at least 0 and below 1")
         if self.threshold is not None and not self.threshold >= 0:
             raise BnfoldError(f"threshold {self.threshold}: must be a number that is not negative")
-        for name, count in (("round", self.multiple), ("min-channels", self.least)):
+        for name, count in (("round", self.round_to), ("min-channels", self.min_channels)):
             if count < 1:
                 raise BnfoldError(f"{name} {count}: must be at least 1")
 
@@ -137,7 +137,7 @@ def slim(context: Context, wish: Slimming) -> Slimmed:
             if wish.ratio is not None
             else ranking.up_to(ranked, wish.threshold or 0.0)
         )
-        chosen = ranking.keep_enough(flow, some, wish.least, wish.multiple)
+        chosen = ranking.keep_enough(flow, some, wish.min_channels, wish.round_to)
         if not chosen:
             context.plan.warnings.append(_nothing(flow, ranked, some, wish))
     removed = flow.ties.members(one.root for one in chosen)
@@ -178,14 +178,14 @@ def _nothing(
             f"--threshold {lowest} would remove some"
         )
     count = sum(one.count for one in some)
-    start = f"no channel was removed: {count} would go, but --round {wish.multiple} and "
-    start += f"--min-channels {wish.least} have their layers keep them"
-    multiple = wish.multiple // 2
-    while multiple >= 1:
-        left = ranking.keep_enough(flow, some, wish.least, multiple)
+    start = f"no channel was removed: {count} would go, but --round {wish.round_to} and "
+    start += f"--min-channels {wish.min_channels} have their layers keep them"
+    round_to = wish.round_to // 2
+    while round_to >= 1:
+        left = ranking.keep_enough(flow, some, wish.min_channels, round_to)
         if left:
-            return f"{start}; --round {multiple} would remove {sum(one.count for one in left)}"
-        multiple //= 2
+            return f"{start}; --round {round_to} would remove {sum(one.count for one in left)}"
+        round_to //= 2
     return f"{start}; lower --min-channels, or remove more"
 
 

@@ -110,7 +110,7 @@ def prune(
     Without them they are told from the report, by the naming of `Net.block`.
     """
     model, weights = net.save(folder)
-    report = bnfold.prune(model, weights, **{"multiple": 1, **options})
+    report = bnfold.prune(model, weights, **{"round_to": 1, **options})
     if gammas is None:
         names = {record.name for record in net.net.layer}
         removed = {f"{one.layer}/s": one.removed for one in report.layers}

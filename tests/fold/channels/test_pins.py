@@ -222,7 +222,7 @@ class TestPruning:
     @pytest.mark.parametrize(
         "options",
         [{}, {"ratio": 0.1, "threshold": 0.1}, {"ratio": 1.0}, {"threshold": -1.0},
-         {"ratio": 0.1, "multiple": 0}, {"ratio": 0.1, "least": 0},
+         {"ratio": 0.1, "round_to": 0}, {"ratio": 0.1, "min_channels": 0},
          {"ratio": 0.1, "exclude": ["x"]}],
     )  # fmt: skip
     def test_options_that_make_no_sense(self, options, tmp_path):

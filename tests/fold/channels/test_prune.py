@@ -303,11 +303,14 @@ class TestChoice:
         assert self.removed(tmp_path, threshold=0.15) == {"c1": (1,), "c2": (0, 6)}
 
     def test_rounding_gives_back_the_strongest(self, tmp_path):
-        assert self.removed(tmp_path, threshold=0.45, multiple=4) == {}
-        assert self.removed(tmp_path, threshold=0.5, multiple=4, force=True) == {"c1": (1, 5, 6, 7)}
+        assert self.removed(tmp_path, threshold=0.45, round_to=4) == {}
+        assert self.removed(tmp_path, threshold=0.5, round_to=4, force=True) == {"c1": (1, 5, 6, 7)}
 
     def test_a_layer_keeps_its_least(self, tmp_path):
-        assert self.removed(tmp_path, threshold=0.75, least=6) == {"c1": (1, 7), "c2": (0, 6)}
+        assert self.removed(tmp_path, threshold=0.75, min_channels=6) == {
+            "c1": (1, 7),
+            "c2": (0, 6),
+        }
 
     def test_a_layer_keeps_one_whatever_is_asked(self, tmp_path):
         removed = self.removed(tmp_path, threshold=100.0)
@@ -329,6 +332,6 @@ class TestChoice:
         folder.mkdir()
         paths = folder / "a.prototxt", folder / "a.caffemodel"
         outputs = {"output_model": paths[0], "output_weights": paths[1]}
-        bnfold.prune(*done.after, threshold=0.45, multiple=1, **outputs)
+        bnfold.prune(*done.after, threshold=0.45, round_to=1, **outputs)
         for one, other in zip(done.after, paths, strict=True):
             assert one.read_bytes() == other.read_bytes()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -85,14 +88,24 @@ def test_a_type_that_the_user_explains_gets_none(tmp_path):
     assert warnings(tmp_path, text, treat_as={"convolution": "Convolution"}) == []
 
 
+FIELDS = """
+import json
+from caffe.proto import caffe_pb2
+messages = caffe_pb2.DESCRIPTOR.message_types_by_name
+print(json.dumps({name: list(one.fields_by_name) for name, one in messages.items()}))
+"""
+
+
 @pytest.mark.skipif(importlib.util.find_spec("caffe") is None, reason="pycaffe is not installed")
 def test_no_field_that_caffe_itself_knows_gets_one():
-    from caffe.proto import caffe_pb2
-
+    # Caffe brings a protobuf of its own, which ends a process that has used another one before.
+    done = subprocess.run(
+        [sys.executable, "-c", FIELDS], check=True, capture_output=True, text=True
+    )
+    full = json.loads(done.stdout.splitlines()[-1])
     net = schema.message("NetParameter").DESCRIPTOR
     for name, mine in net.file.message_types_by_name.items():
-        full = caffe_pb2.DESCRIPTOR.message_types_by_name.get(name)
-        for field in full.fields_by_name if full else ():
+        for field in full.get(name, ()):
             if field not in mine.fields_by_name:
                 kind = field.removesuffix("_param").replace("_", "")
                 layer = parse(f'type: "{kind}" {field}: 1').root

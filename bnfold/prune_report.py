@@ -13,7 +13,8 @@ from bnfold.fold.channels.slim import Border, Stays
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Shape, Value, layer_cost
 from bnfold.report import Counts, Report
-from bnfold.report.text import plural, size_words
+from bnfold.report.text import size_words
+from bnfold.spelling import plural
 from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.prune/1"

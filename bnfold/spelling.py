@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a word that nobody knows."""
+"""Words: what somebody may have meant who wrote one that nobody knows, and plurals."""
 
 from __future__ import annotations
 
@@ -50,3 +50,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The closing words of an error about a name: "; did you mean 'conv1'?", or nothing."""
     found = nearest(word, known)
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """A count of things: "1 layer", "2 layers"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -31,7 +31,7 @@ def test_merge_gives_a_typed_report_and_prints_nothing(pair, capfd):
     assert report.plan.outcomes == [
         bnfold.Outcome("b", "BatchNorm", 9, bnfold.Fate.FOLDED, into=("c",))
     ]
-    assert report.plan.engines == [bnfold.EngineChange("c", 5, None)]
+    assert report.plan.of_type(bnfold.EngineChange) == [bnfold.EngineChange("c", 5, None)]
     assert report.phase is bnfold.Phase.TEST
     assert report.after.weights_bytes == report.output_weights.stat().st_size
     assert (report.before.layers, report.after.layers) == (4, 3)
@@ -164,14 +164,23 @@ ALLOWED = {
     "graph": {"prototxt", "caffemodel", "errors"},
     "fold": {"graph", "prototxt", "caffemodel", "errors", "spelling"},
     "outputs": {"errors"},
-    "report": {"summary", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "report": {"spelling", "summary", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "jobs": {"report", "outputs", "fold", "graph", "prototxt", "caffemodel", "errors"},
     "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path", "whole"},
     "checks": {
         *("runtimes", "jobs", "report", "prune_report", "outputs", "fold", "graph", "prototxt"),
         *("caffemodel", "errors", "import_path", "whole", "summary"),
     },
-    "prune_report": {"report", "summary", "fold", "graph", "prototxt", "caffemodel", "errors"},
+    "prune_report": {
+        "spelling",
+        "report",
+        "summary",
+        "fold",
+        "graph",
+        "prototxt",
+        "caffemodel",
+        "errors",
+    },
     "pruning": {
         *("prune_report", "jobs", "report", "outputs", "fold", "graph", "prototxt"),
         *("caffemodel", "errors", "whole"),

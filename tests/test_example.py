@@ -8,6 +8,8 @@ import pytest
 from conftest import EXAMPLE
 from folding import merge_files
 
+import bnfold
+
 PIXEL = 1 / 256
 
 
@@ -29,7 +31,7 @@ def merged(digits, tmp_path):
 def test_every_batch_norm_and_scale_goes(merged):
     assert len(merged.folded) == 10
     assert not merged.reasons
-    assert [change.layer for change in merged.report.plan.engines] == ["conv2"]
+    assert [change.layer for change in merged.report.plan.of_type(bnfold.EngineChange)] == ["conv2"]
     assert merged.report.after.affine == 0
 
 

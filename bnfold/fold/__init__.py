@@ -1,9 +1,12 @@
 """Which batch norms go where: the algebra, the rewrites, and the edits that follow."""
 
 from bnfold.fold.batch_norms import BN_DIALECTS
+from bnfold.fold.branches import Branches
+from bnfold.fold.dead_channels import DeadChannels
 from bnfold.fold.driver import fold
+from bnfold.fold.engine import EngineChange
 from bnfold.fold.options import MergeOptions
-from bnfold.fold.plan import Branches, Code, DeadChannels, EngineChange, Fate, Outcome, Plan, Reason
+from bnfold.fold.plan import Code, Entry, Fate, Outcome, Plan, Reason
 from bnfold.fold.surgery import edit_document, weight_additions, weight_edits
 
 __all__ = [
@@ -12,6 +15,7 @@ __all__ = [
     "Code",
     "DeadChannels",
     "EngineChange",
+    "Entry",
     "Fate",
     "MergeOptions",
     "Outcome",

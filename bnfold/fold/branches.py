@@ -28,17 +28,97 @@ src/caffe/layers/eltwise_layer.cpp, for the coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from bnfold.fold.branch import Branch, families, obstacle
 from bnfold.fold.bundle import Bundle, bundles
-from bnfold.fold.plan import Branches, Code, Fate, Outcome, Reason
+from bnfold.fold.plan import Code, Entry, Fate, Outcome, Reason, reason_json
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, Passes
 from bnfold.prototxt import PrototxtError
+from bnfold.spelling import plural
 
 _PROD, _SUM = 0, 1
 _PARAM = "eltwise_param"
+
+
+@dataclass(frozen=True)
+class Branches(Entry):
+    """Parallel branches of one value that became one convolution, or one that did not.
+
+    Attributes:
+        layer, type, line: the Eltwise or Concat that joins them, and where it stands.
+        source: the value that they read.
+        branches: the layers they end in, in the order of the bottoms; the name of the value
+            itself where it is a bottom.
+        into: the convolution they became; "" where they stay.
+        kernel: its kernel, one length for each axis.
+        gains_bias: whether it got a bias it did not have.
+        reason: why they stay, if they do.
+    """
+
+    key = "branches"
+    layer: str
+    type: str
+    line: int
+    source: str
+    branches: tuple[str, ...]
+    into: str = ""
+    kernel: tuple[int, ...] = ()
+    gains_bias: bool = False
+    reason: Reason | None = None
+
+    @property
+    def fate(self) -> Fate:
+        """Whether they were merged or kept."""
+        return Fate.MERGED if self.into else Fate.KEPT
+
+    @property
+    def done(self) -> bool:
+        """Whether they were merged."""
+        return bool(self.into)
+
+    def what(self) -> tuple[str, str]:
+        """What became of them, or why they stay."""
+        verb, names = f"branches {self.fate.verb}", ", ".join(self.branches)
+        if self.reason:
+            return verb, f" from {names}: {self.reason}"
+        kernel = "x".join(map(str, self.kernel))
+        gains = ", with a new bias" if self.gains_bias else ""
+        return verb, f" from {names} into {self.into}, a {kernel} convolution{gains}"
+
+    def sentence(self) -> str:
+        """The same, with the layer that joins them."""
+        return f"{self.fate.value} branches at {self.layer} ({self.type}){self.what()[1]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in the list `branches`."""
+        return {
+            "layer": self.layer,
+            "type": self.type,
+            "line": self.line,
+            "source": self.source,
+            "branches": list(self.branches),
+            "fate": self.fate.value,
+            "into": self.into or None,
+            "kernel": list(self.kernel),
+            "gains_bias": self.gains_bias,
+            **reason_json(self.reason),
+        }
+
+    @classmethod
+    def summary(cls, entries: Sequence[Branches]) -> str:
+        """How many branches were merged."""
+        merged = [found for found in entries if found.into]
+        count = sum(len(found.branches) for found in merged)
+        into = plural(len({found.into for found in merged}), "convolution")
+        return f"{count} parallel branches merged into {into}" if merged else ""
+
+    def alters(self, standing: Collection[str]) -> Collection[str]:
+        """The convolution, where what joins them still stands, so that it holds but a part."""
+        return {self.into} if self.into and self.layer in standing else ()
 
 
 class MergeBranches(OptionalRewrite):
@@ -46,6 +126,7 @@ class MergeBranches(OptionalRewrite):
 
     help = "Make parallel convolutions of one blob that an Eltwise adds up one."
     on = True
+    entry = Branches
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all Eltwise layers, in file order."""
@@ -144,7 +225,11 @@ def drop(context: Context, joint: Layer, gone: Sequence[Branch]) -> None:
 def forget_kept(context: Context, kind: str) -> None:
     """Forget what was said of branches that stayed, since they are looked at again."""
     plan = context.plan
-    plan.branches[:] = [found for found in plan.branches if found.into or found.type != kind]
+    plan.entries = [
+        found
+        for found in plan.entries
+        if not isinstance(found, Branches) or found.into or found.type != kind
+    ]
 
 
 def note_merged(context: Context, joint: Layer, bundle: Bundle, gains_bias: bool) -> None:
@@ -172,7 +257,7 @@ def note(
     """Note that branches were merged into a convolution, or why they stay."""
     names = tuple(branch.name for branch in sorted(branches, key=lambda branch: branch.index))
     source = branches[0].source.name
-    context.plan.branches.append(
+    context.plan.entries.append(
         Branches(
             joint.name,
             joint.written_type,

@@ -23,7 +23,7 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.branch import Branch, families, obstacle
-from bnfold.fold.branches import drop, forget_kept, note
+from bnfold.fold.branches import Branches, drop, forget_kept, note
 from bnfold.fold.bundle import Bundle, singles
 from bnfold.fold.kernels import Stacked
 from bnfold.fold.plan import Code, Reason
@@ -40,6 +40,7 @@ class MergeConcatBranches(OptionalRewrite):
 
     help = "Make parallel convolutions that a Concat joins one, too; the names of their blobs go."
     on = False
+    entry = Branches
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all Concat layers, in file order."""

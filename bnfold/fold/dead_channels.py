@@ -20,7 +20,9 @@ new.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,12 +31,73 @@ from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.current import affine_of
 from bnfold.fold.channels.zeros import zero_outputs
 from bnfold.fold.dialects import Reading
-from bnfold.fold.plan import DeadChannels
+from bnfold.fold.plan import Entry, Reason, reason_json
 from bnfold.fold.rewrite import Context, OptionalRewrite
-from bnfold.graph import Layer
+from bnfold.graph import Layer, infer_shapes
+from bnfold.spelling import plural
 
 if TYPE_CHECKING:
     from bnfold.fold.channels.removal import Gone
+
+
+@dataclass(frozen=True)
+class DeadChannels(Entry):
+    """Output channels of a layer that are constant.
+
+    Attributes:
+        layer, type, line: the layer, and where it stands in the prototxt.
+        channels: which of its channels, in order, as the input counts them.
+        total: how many channels it had.
+        into: the layers whose bias took what the channels gave them.
+        reason: why the channels stay; None where they are removed.
+    """
+
+    key = "dead_channels"
+    layer: str
+    type: str
+    line: int
+    channels: tuple[int, ...]
+    total: int
+    into: tuple[str, ...] = ()
+    reason: Reason | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether they were removed."""
+        return self.reason is None
+
+    def what(self) -> tuple[str, str]:
+        """How many there are, and why they stay, or what took what they gave."""
+        rest = f": {len(self.channels)} of {self.total}"
+        if self.into:
+            rest += f", what they gave into {', '.join(self.into)}"
+        if self.reason:
+            return "dead channels stay", f"{rest}: {self.reason}"
+        return "dead channels go", rest
+
+    def sentence(self) -> str:
+        """The same, with the layer."""
+        verb = "kept" if self.reason else "removed"
+        return f"{verb} dead channels of {self.layer} ({self.type}){self.what()[1]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in the list `dead_channels`."""
+        return {
+            "layer": self.layer,
+            "type": self.type,
+            "line": self.line,
+            "channels": list(self.channels),
+            "of": self.total,
+            "removed": self.done,
+            "into": list(self.into),
+            **reason_json(self.reason),
+        }
+
+    @classmethod
+    def summary(cls, entries: Sequence[DeadChannels]) -> str:
+        """How many channels were removed."""
+        gone = sum(len(dead.channels) for dead in entries if dead.done)
+        return f"{plural(gone, 'constant channel')} removed" if gone else ""
 
 
 class RemoveDead(OptionalRewrite):
@@ -42,6 +105,7 @@ class RemoveDead(OptionalRewrite):
 
     help = "Take out channels that are constant, where that is exact."
     on = True
+    entry = DeadChannels
     last = True
 
     def run(self, context: Context) -> bool:
@@ -55,7 +119,7 @@ class RemoveDead(OptionalRewrite):
 
             if not take_out(context, starts, gone):
                 break
-        context.plan.dead += [
+        dead = [
             DeadChannels(
                 layer.name,
                 layer.written_type,
@@ -66,8 +130,21 @@ class RemoveDead(OptionalRewrite):
             )
             for layer, one in gone.items()
         ]
-        context.plan.dead.sort(key=lambda dead: (dead.line, dead.reason is not None))
+        # Of those of one layer, what went comes before what stays.
+        context.plan.entries[:0] = dead
+        if gone:
+            context.plan.altered |= _resized(context)
         return bool(gone)
+
+
+def _resized(context: Context) -> set[str]:
+    """Layers that lost channels of their tops, or may have, where shapes cannot be told."""
+    old, new = context.shapes, infer_shapes(context.net)
+    return {
+        layer.name
+        for layer in context.net.layers
+        if any(new.get(top) is None or new.get(top) != old.get(top) for top in layer.tops)
+    }
 
 
 def _starts(context: Context) -> dict[Layer, Vector]:

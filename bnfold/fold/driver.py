@@ -39,7 +39,7 @@ from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.fold.runs import Run
 from bnfold.fold.shared import AbsorbShared
-from bnfold.graph import Layer, Net, Value, infer_shapes
+from bnfold.graph import Layer, Net, Value
 from bnfold.graph.axes import Shape
 
 MOVES: tuple[Rewrite, ...] = (AbsorbShared(), AbsorbBackward(), AbsorbForward())
@@ -73,9 +73,7 @@ def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) 
         Collapse().run(context)
         for rewrite in options.rewrites(last=True):
             rewrite.run(context)
-    plan.altered |= _partly_merged(net, plan) | _resized(net, plan, options, shapes)
-    plan.outcomes.sort(key=lambda outcome: outcome.line)
-    plan.branches.sort(key=lambda branches: branches.line)
+    _close(net, plan)
     return plan
 
 
@@ -90,24 +88,13 @@ def _check_choices(net: Net, options: MergeOptions) -> None:
     check_patterns("--keep", options.keep, names)
 
 
-def _partly_merged(net: Net, plan: Plan) -> set[str]:
-    """Convolutions that hold several branches, and whose sum or Concat still stands."""
+def _close(net: Net, plan: Plan) -> None:
+    """Put the plan in order, and say which values are others than before."""
     standing = {layer.name for layer in net.layers}
-    return {found.into for found in plan.branches if found.into and found.layer in standing}
-
-
-def _resized(
-    net: Net, plan: Plan, options: MergeOptions, shapes: Mapping[Value, Shape | None]
-) -> set[str]:
-    """Layers that lost channels of their tops, or may have, where shapes cannot be told."""
-    if all(dead.reason is not None for dead in plan.dead):
-        return set()
-    new = infer_shapes(net)
-    return {
-        layer.name
-        for layer in net.layers
-        if any(new.get(top) is None or new.get(top) != shapes.get(top) for top in layer.tops)
-    }
+    plan.altered.update(*(entry.alters(standing) for entry in plan.entries))
+    plan.outcomes.sort(key=lambda outcome: outcome.line)
+    kinds = MergeOptions.entries()
+    plan.entries.sort(key=lambda entry: (kinds.index(type(entry)), entry.line))
 
 
 def context_of(

@@ -7,13 +7,57 @@ The layer computes the same function either way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from bnfold.caffemodel import schema
-from bnfold.fold.plan import EngineChange
+from bnfold.fold.plan import Entry
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer
 from bnfold.graph.windows import convolution_windows, own_spatial_axes
+from bnfold.spelling import plural
 
 _PARAM = "convolution_param"
+
+
+@dataclass(frozen=True)
+class EngineChange(Entry):
+    """A 1x1 convolution that is set to `engine: CAFFE`.
+
+    Attributes:
+        replaced: the engine that the file asked for, or None where it said nothing.
+    """
+
+    key = "engines"
+    beside_affines = True
+    type = "Convolution"
+    layer: str
+    line: int
+    replaced: str | None
+
+    @property
+    def done(self) -> bool:
+        """Always."""
+        return True
+
+    def what(self) -> tuple[str, str]:
+        """The engine, and what it was."""
+        return "engine: CAFFE", f" (was {self.replaced})" if self.replaced else ""
+
+    def sentence(self) -> str:
+        """The engine of the layer, and what it was."""
+        was = f" instead of {self.replaced}" if self.replaced else ""
+        return f"engine {self.layer}: CAFFE{was}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in the list `engines`."""
+        return {"layer": self.layer, "line": self.line, "replaced": self.replaced}
+
+    @classmethod
+    def summary(cls, entries: Sequence[EngineChange]) -> str:
+        """How many convolutions were set."""
+        return f"engine CAFFE set on {plural(len(entries), 'convolution')}"
 
 
 class EngineCaffe(OptionalRewrite):
@@ -21,11 +65,12 @@ class EngineCaffe(OptionalRewrite):
 
     help = "Set `engine: CAFFE` on convolutions whose kernel is 1 in all axes."
     on = True
+    entry = EngineChange
     last = True
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all convolutions of the phase."""
-        before = len(context.plan.engines)
+        before = len(context.plan.entries)
         hosts = {host for done in context.plan.outcomes for host in done.into}
         names = {n: name for name, n in schema.enum("ConvolutionParameter.Engine").items()}
         for layer in context.net.layers:
@@ -45,8 +90,8 @@ class EngineCaffe(OptionalRewrite):
                 continue
             replaced = engine if param.HasField("engine") else None
             layer.set(_PARAM, "engine", "CAFFE")
-            context.plan.engines.append(EngineChange(layer.name, layer.line, replaced))
-        return len(context.plan.engines) > before
+            context.plan.entries.append(EngineChange(layer.name, layer.line, replaced))
+        return len(context.plan.entries) > before
 
 
 def _is_pointwise(layer: Layer) -> bool:

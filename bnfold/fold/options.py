@@ -21,6 +21,7 @@ from bnfold.fold.concat_branches import MergeConcatBranches
 from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.option import Option, option, option_of, switch
+from bnfold.fold.plan import Entry
 from bnfold.fold.rewrite import OptionalRewrite
 from bnfold.graph import LAYER_TYPES, Phase
 
@@ -121,6 +122,14 @@ class MergeOptions:
         """The default of each option and how the command line has it, by name."""
         usual = cls()
         return {field.name: (getattr(usual, field.name), option_of(field)) for field in fields(cls)}
+
+    @classmethod
+    def entries(cls) -> tuple[type[Entry], ...]:
+        """What the rewrites add to a report, in the order in which it has them."""
+        rewrites = [
+            field.metadata["rewrite"] for field in fields(cls) if "rewrite" in field.metadata
+        ]
+        return tuple(dict.fromkeys(rewrite.entry for rewrite in rewrites))
 
     def rewrites(self, *, last: bool) -> Iterator[OptionalRewrite]:
         """The rewrites that are turned on: those that come last, or those that run in turns."""

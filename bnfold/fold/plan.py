@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, ClassVar, TypeVar
 
 
 class Code(str, Enum):
@@ -51,6 +53,66 @@ class Reason:
     text: str
     hint: str = ""
 
+    def __str__(self) -> str:
+        """The reason, its code and the hint, as reports have them behind a colon."""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.text} [{self.code.value}]{hint}"
+
+
+def reason_json(reason: Reason | None) -> dict[str, str | None]:
+    """Why something stays, as every entry of the report has it; nulls where it does not."""
+    return {
+        "code": reason.code.value if reason else None,
+        "reason": reason.text if reason else None,
+        "hint": reason.hint if reason and reason.hint else None,
+    }
+
+
+class Entry(ABC):
+    """What was done to one layer, or was not and why: a line of the report, and a JSON object.
+
+    Attributes:
+        layer, type, line: the layer, and where it stands in the prototxt.
+    """
+
+    key: ClassVar[str]
+    """The key of the list in the JSON report that has these entries."""
+    beside_affines: ClassVar[bool] = False
+    """Whether their summary stands beside that of the affine layers, not in a line of its own."""
+    layer: str
+    type: str
+    line: int
+
+    @property
+    @abstractmethod
+    def done(self) -> bool:
+        """Whether something was done, so that nobody asks why not."""
+
+    @abstractmethod
+    def what(self) -> tuple[str, str]:
+        """What became of the layer, for a table that names it: in a word or two, and the rest."""
+
+    @abstractmethod
+    def sentence(self) -> str:
+        """The same as a line of its own."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+
+    @classmethod
+    def summary(cls, entries: Sequence[Any]) -> str:
+        """What came of all entries of the class together, in a line; "" if nothing did."""
+        return ""
+
+    def alters(self, standing: Collection[str]) -> Collection[str]:
+        """Layers whose tops hold other values than before because of what was done.
+
+        Args:
+            standing: the names of the layers that are left.
+        """
+        return ()
+
 
 class Fate(str, Enum):
     """What becomes of an affine layer."""
@@ -66,9 +128,14 @@ class Fate(str, Enum):
     KEPT = "kept"
     """It stays as it was."""
 
+    @property
+    def verb(self) -> str:
+        """What becomes of a layer, as a verb."""
+        return "became one Scale" if self is Fate.SCALE else self.value
+
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Entry):
     """What becomes of one affine layer, and why.
 
     Attributes:
@@ -80,6 +147,7 @@ class Outcome:
         reason: why it did not go further, where it stays.
     """
 
+    key = "layers"
     layer: str
     type: str
     line: int
@@ -89,70 +157,43 @@ class Outcome:
     gains_bias: tuple[str, ...] = ()
     reason: Reason | None = None
 
-
-@dataclass(frozen=True)
-class EngineChange:
-    """A 1x1 convolution that is set to `engine: CAFFE`.
-
-    Attributes:
-        replaced: the engine that the file asked for, or None where it said nothing.
-    """
-
-    layer: str
-    line: int
-    replaced: str | None
-
-
-@dataclass(frozen=True)
-class DeadChannels:
-    """Output channels of a layer that are constant.
-
-    Attributes:
-        layer, type, line: the layer, and where it stands in the prototxt.
-        channels: which of its channels, in order, as the input counts them.
-        total: how many channels it had.
-        into: the layers whose bias took what the channels gave them.
-        reason: why the channels stay; None where they are removed.
-    """
-
-    layer: str
-    type: str
-    line: int
-    channels: tuple[int, ...]
-    total: int
-    into: tuple[str, ...] = ()
-    reason: Reason | None = None
-
-
-@dataclass(frozen=True)
-class Branches:
-    """Parallel branches of one value that became one convolution, or one that did not.
-
-    Attributes:
-        layer, type, line: the Eltwise or Concat that joins them, and where it stands.
-        source: the value that they read.
-        branches: the layers they end in, in the order of the bottoms; the name of the value
-            itself where it is a bottom.
-        into: the convolution they became; "" where they stay.
-        kernel: its kernel, one length for each axis.
-        gains_bias: whether it got a bias it did not have.
-        reason: why they stay, if they do.
-    """
-
-    layer: str
-    type: str
-    line: int
-    source: str
-    branches: tuple[str, ...]
-    into: str = ""
-    kernel: tuple[int, ...] = ()
-    gains_bias: bool = False
-    reason: Reason | None = None
-
     @property
-    def fate(self) -> Fate:
-        """Whether they were merged or kept."""
-        return Fate.MERGED if self.into else Fate.KEPT
+    def done(self) -> bool:
+        """Whether it is gone."""
+        return self.fate not in (Fate.KEPT, Fate.SCALE)
+
+    def what(self) -> tuple[str, str]:
+        """Where it went, or why it stays."""
+        parts = []
+        if self.into:
+            parts.append(f" into {', '.join(self.into)}")
+        if self.through:
+            parts.append(f" through {', '.join(self.through)}")
+        if self.gains_bias:
+            parts.append(f", with a new bias in {', '.join(self.gains_bias)}")
+        if self.reason:
+            parts.append(f": {self.reason}")
+        return self.fate.verb, "".join(parts)
+
+    def sentence(self) -> str:
+        """Where it went, or why it stays, with its name."""
+        return f"{self.fate.value} {self.layer} ({self.type}){self.what()[1]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object in the list `layers`."""
+        return {
+            "layer": self.layer,
+            "type": self.type,
+            "line": self.line,
+            "fate": self.fate.value,
+            "into": list(self.into),
+            "through": list(self.through),
+            "gains_bias": list(self.gains_bias),
+            **reason_json(self.reason),
+        }
+
+
+E = TypeVar("E", bound=Entry)
 
 
 @dataclass
@@ -161,7 +202,7 @@ class Plan:
 
     Attributes:
         outcomes: what becomes of each affine layer, in file order.
-        engines: the convolutions whose engine is set.
+        entries: what else rewrites did or did not do, each with an `Entry` class of its own.
         warnings: sentences about what is legal but suspicious.
         altered: the names of layers that stay, and whose tops hold other values than before:
             an affine passed them, some of several branches went into them, or they lost channels.
@@ -169,9 +210,7 @@ class Plan:
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
-    engines: list[EngineChange] = field(default_factory=list)
-    dead: list[DeadChannels] = field(default_factory=list)
-    branches: list[Branches] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     altered: set[str] = field(default_factory=set)
     ahead: set[str] = field(default_factory=set)
@@ -179,3 +218,7 @@ class Plan:
     def of(self, *fates: Fate) -> Iterator[Outcome]:
         """The outcomes with one of these fates, in file order."""
         return (outcome for outcome in self.outcomes if outcome.fate in fates)
+
+    def of_type(self, kind: type[E]) -> list[E]:
+        """The entries of one class, as those of one rewrite are: `plan.of_type(Branches)`."""
+        return [entry for entry in self.entries if isinstance(entry, kind)]

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 from bnfold.fold.dialects import Reader
 from bnfold.fold.hosts import Host
-from bnfold.fold.plan import Plan, Reason
+from bnfold.fold.plan import Entry, Plan, Reason
 from bnfold.fold.runs import Run
 from bnfold.graph import Layer, Net, Phase, Value, untrusted
 from bnfold.graph.axes import Shape
@@ -132,6 +132,8 @@ class OptionalRewrite(ABC):
     """What it does, in a sentence for people."""
     on: ClassVar[bool]
     """Whether it runs where the user says nothing."""
+    entry: ClassVar[type[Entry]]
+    """What it adds to the plan."""
     last: ClassVar[bool] = False
     """Whether it runs once, at the end, or in turns with those that move affines."""
 

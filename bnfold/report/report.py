@@ -10,16 +10,7 @@ from typing import Any
 
 from bnfold.caffemodel import Blob, BlobSource, LayerEdit, Weights
 from bnfold.errors import CheckFailedError
-from bnfold.fold import (
-    Branches,
-    Code,
-    DeadChannels,
-    Fate,
-    MergeOptions,
-    Outcome,
-    Plan,
-    Reason,
-)
+from bnfold.fold import Code, Fate, MergeOptions, Outcome, Plan
 from bnfold.graph import LAYER_TYPES, Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
@@ -129,11 +120,12 @@ class Report(Summary):
             "output_model": _text(self.output_model),
             "output_weights": _text(self.output_weights),
             "phase": self.phase.value,
-            "layers": [_outcome(outcome) for outcome in self.plan.outcomes],
+            "layers": [outcome.to_json() for outcome in self.plan.outcomes],
             "altered": sorted(self.plan.altered),
-            "engines": [asdict(change) for change in self.plan.engines],
-            "branches": [_branches(found) for found in self.plan.branches],
-            "dead_channels": [_dead(dead) for dead in self.plan.dead],
+            **{
+                kind.key: [entry.to_json() for entry in self.plan.of_type(kind)]
+                for kind in MergeOptions.entries()
+            },
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),
             "after": asdict(self.after),
@@ -165,56 +157,6 @@ def check_complete(report: Report, wanted: bool = True) -> None:
         f"{why}; no network was written",
         replace(report, output_model=None, output_weights=None),
     )
-
-
-def _reason(reason: Reason | None) -> dict[str, str | None]:
-    """Why something stays, as every entry of the report has it; nulls where it does not."""
-    return {
-        "code": reason.code.value if reason else None,
-        "reason": reason.text if reason else None,
-        "hint": reason.hint if reason and reason.hint else None,
-    }
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "layer": outcome.layer,
-        "type": outcome.type,
-        "line": outcome.line,
-        "fate": outcome.fate.value,
-        "into": list(outcome.into),
-        "through": list(outcome.through),
-        "gains_bias": list(outcome.gains_bias),
-        **_reason(outcome.reason),
-    }
-
-
-def _branches(found: Branches) -> dict[str, Any]:
-    return {
-        "layer": found.layer,
-        "type": found.type,
-        "line": found.line,
-        "source": found.source,
-        "branches": list(found.branches),
-        "fate": found.fate.value,
-        "into": found.into or None,
-        "kernel": list(found.kernel),
-        "gains_bias": found.gains_bias,
-        **_reason(found.reason),
-    }
-
-
-def _dead(dead: DeadChannels) -> dict[str, Any]:
-    return {
-        "layer": dead.layer,
-        "type": dead.type,
-        "line": dead.line,
-        "channels": list(dead.channels),
-        "of": dead.total,
-        "removed": dead.reason is None,
-        "into": list(dead.into),
-        **_reason(dead.reason),
-    }
 
 
 def _text(path: Path | None) -> str | None:

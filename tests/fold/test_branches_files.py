@@ -130,7 +130,7 @@ def test_engine_is_set_where_all_that_merged_were_1x1(tmp_path):
     conv(net, "d", (1, 1))
     add(net, "a", "b", top="points")
     merged = merge_model(tmp_path, add(net, "c", "d"))
-    assert [change.layer for change in merged.report.plan.engines] == ["a"]
+    assert [change.layer for change in merged.report.plan.of_type(bnfold.EngineChange)] == ["a"]
     assert merged.text.count("engine: CAFFE") == 1
 
 
@@ -141,7 +141,7 @@ def test_merging_twice_changes_no_byte(tmp_path):
     once = merge_model(tmp_path, small_rep_vgg())
     twice = merge_files(*once.after)
     assert [path.read_bytes() for path in twice.after] == [path.read_bytes() for path in once.after]
-    assert twice.report.plan.branches == []
+    assert twice.report.plan.of_type(bnfold.Branches) == []
 
 
 def test_records_of_branches_go_and_the_rest_of_the_survivors_stays(tmp_path):
@@ -198,8 +198,8 @@ def test_each_value_is_rounded_once(tmp_path):
 def test_the_plan_needs_no_weights(tmp_path):
     net = small_rep_vgg()
     model, weights = net.save(tmp_path)
-    structure = bnfold.inspect(model).plan.branches
-    known = bnfold.inspect(model, weights).plan.branches
+    structure = bnfold.inspect(model).plan.of_type(bnfold.Branches)
+    known = bnfold.inspect(model, weights).plan.of_type(bnfold.Branches)
     assert [b.into for b in structure] == [b.into for b in known]
     assert [b.kernel for b in structure] == [b.kernel for b in known]
     assert len(known) == 7

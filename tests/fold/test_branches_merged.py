@@ -17,13 +17,13 @@ def count(merged, kind: str) -> int:
 
 
 def kernels(merged) -> dict[str, tuple[int, ...]]:
-    return {b.into: b.kernel for b in merged.report.plan.branches if b.into}
+    return {b.into: b.kernel for b in merged.report.plan.of_type(bnfold.Branches) if b.into}
 
 
 def merges_all(folder, runtime, net: Model, convolutions: int = 1, engines=None):
     """Merge, and check that so many convolutions are left, no Eltwise, and the same function."""
     merged = merge_model(folder, net)
-    assert [b.reason for b in merged.report.plan.branches if b.reason] == []
+    assert [b.reason for b in merged.report.plan.of_type(bnfold.Branches) if b.reason] == []
     assert (count(merged, "Convolution"), count(merged, "Eltwise")) == (convolutions, 0)
     names = [record.name for record in read_net(merged.after[1]).layer]
     assert len(names) == convolutions + count(merged, "InnerProduct")

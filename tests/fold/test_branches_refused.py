@@ -7,6 +7,8 @@ import pytest
 from folding import assert_same_function, merge_model
 from models import Model, blob
 
+import bnfold
+
 from .branching import add, conv, start
 
 BOTH = ("pycaffe", "opencv")
@@ -19,12 +21,12 @@ def stays(tmp_path, runtime):
 
     def check(net: Model, code: str, *words: str, engines=BOTH, **options):
         merged = merge_model(tmp_path, net, engine_caffe=False, **options)
-        (kept,) = (found for found in merged.report.plan.branches if not found.into)
+        (kept,) = (found for found in merged.report.plan.of_type(bnfold.Branches) if not found.into)
         assert kept.layer == "sum"
         assert kept.reason.code.value == code
         for word in words:
             assert word in kept.reason.text
-        merges = any(found.into for found in merged.report.plan.branches)
+        merges = any(found.into for found in merged.report.plan.of_type(bnfold.Branches))
         assert merges == (merged.text != net.text)
         if not merges:
             assert merged.after[1].read_bytes() == merged.before[1].read_bytes()
@@ -41,7 +43,7 @@ def silent(tmp_path, runtime):
 
     def check(net: Model, engines=BOTH):
         merged = merge_model(tmp_path, net, engine_caffe=False)
-        assert merged.report.plan.branches == []
+        assert merged.report.plan.of_type(bnfold.Branches) == []
         assert merged.text == net.text
         if runtime.name in engines:
             assert_same_function(runtime, merged)
@@ -79,7 +81,7 @@ def test_weights_shared_by_param_name(stays):
     second.blobs.extend(first.blobs)
     add(net, "a", "b").relu("r", "c")
     merged = stays(net, "shared-weights", "'b'", "'c'", engines=CAFFE)
-    assert merged.report.plan.branches[0].branches == ("b",)
+    assert merged.report.plan.of_type(bnfold.Branches)[0].branches == ("b",)
 
 
 def test_layer_of_the_same_name_outside_the_phase(stays):
@@ -122,7 +124,7 @@ def test_user_chose_that_all_branches_stay(tmp_path):
     conv(net, "b", (1, 1))
     merged = merge_model(tmp_path, add(net, "a", "b"), branches=False)
     assert 'type: "Eltwise"' in merged.text
-    assert merged.report.plan.branches == []
+    assert merged.report.plan.of_type(bnfold.Branches) == []
     assert 'type: "BatchNorm"' not in merged.text
 
 
@@ -166,7 +168,9 @@ def test_activation_within_one_of_three_branches_leaves_two_to_merge(stays):
     conv(net, "b", (1, 1))
     net.relu("act", "b")
     merged = stays(add(net, "a", "b", "x"), "not-linear", "ReLU layer 'act'")
-    assert [found.branches for found in merged.report.plan.branches if found.into] == [("a", "x")]
+    assert [
+        found.branches for found in merged.report.plan.of_type(bnfold.Branches) if found.into
+    ] == [("a", "x")]
 
 
 def test_field_of_a_fork_may_mean_anything(tmp_path):
@@ -175,7 +179,7 @@ def test_field_of_a_fork_may_mean_anything(tmp_path):
     conv(net, "b", (1, 1), words="pad_type: 1")
     merged = merge_model(tmp_path, add(net, "a", "b", "x"), engine_caffe=False)
     assert merged.text == net.text
-    found = {b.branches: b.reason for b in merged.report.plan.branches}
+    found = {b.branches: b.reason for b in merged.report.plan.of_type(bnfold.Branches)}
     assert found["a",].code.value == found["b",].code.value == "not-linear"
     assert "relu" in found["a",].text
     assert "pad_type" in found["b",].text
@@ -185,7 +189,7 @@ def test_field_of_a_fork_in_the_sum_may_mean_anything(tmp_path):
     net = start()
     conv(net, "a")
     merged = merge_model(tmp_path, add(net, "a", "x", words="fuse_relu: true"))
-    (kept,) = merged.report.plan.branches
+    (kept,) = merged.report.plan.of_type(bnfold.Branches)
     assert kept.reason.code.value == "not-linear"
     assert "fuse_relu" in kept.reason.text
     assert merged.text == net.text
@@ -196,7 +200,7 @@ def test_operation_that_only_a_fork_has(tmp_path):
     conv(net, "a")
     conv(net, "b", (1, 1))
     merged = merge_model(tmp_path, add(net, "a", "b", words="operation: DIFF"), engine_caffe=False)
-    (kept,) = merged.report.plan.branches
+    (kept,) = merged.report.plan.of_type(bnfold.Branches)
     assert kept.reason.code.value == "not-linear"
     assert merged.text == net.text
 
@@ -206,7 +210,7 @@ def test_types_that_have_as_many_groups_as_they_say(tmp_path):
     conv(net, "a", kind="ConvolutionDepthwise", group=4)
     conv(net, "b", kind="ConvolutionDepthwise", group=6)
     merged = merge_model(tmp_path, add(net, "a", "b"), engine_caffe=False)
-    (kept,) = merged.report.plan.branches
+    (kept,) = merged.report.plan.of_type(bnfold.Branches)
     assert kept.reason.code.value == "more-work"
     assert merged.text == net.text
 
@@ -218,7 +222,7 @@ def test_sum_that_writes_over_one_of_its_bottoms(tmp_path):
     conv(net, "b", (1, 1))
     net.layer('name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "a"')
     merged = merge_model(tmp_path, net, engine_caffe=False)
-    (kept,) = merged.report.plan.branches
+    (kept,) = merged.report.plan.of_type(bnfold.Branches)
     assert kept.reason.code.value == "name-taken"
     assert merged.text == net.text
 
@@ -242,7 +246,7 @@ def test_convolution_without_weights_in_the_file(tmp_path):
     net.conv("b", "x", 8, 1)
     del net.net.layer[-1]
     merged = merge_model(tmp_path, add(net, "a", "b"), engine_caffe=False)
-    (kept,) = merged.report.plan.branches
+    (kept,) = merged.report.plan.of_type(bnfold.Branches)
     assert kept.reason.code.value == "needs-weights"
     assert merged.text == net.text
 
@@ -286,7 +290,7 @@ def test_groups_of_different_number_where_that_is_more_work(stays):
     conv(net, "dense", (1, 1))
     conv(net, "each", group=8)
     merged = stays(add(net, "dense", "each"), "more-work", "136", "576")
-    assert merged.report.plan.branches[0].branches in {("dense",), ("each",)}
+    assert merged.report.plan.of_type(bnfold.Branches)[0].branches in {("dense",), ("each",)}
 
 
 def test_value_itself_joins_where_groups_do_not(stays):
@@ -294,9 +298,9 @@ def test_value_itself_joins_where_groups_do_not(stays):
     conv(net, "dense", (1, 1))
     conv(net, "each", group=8)
     merged = stays(add(net, "dense", "each", "x"), "more-work", "576")
-    assert [found.branches for found in merged.report.plan.branches if found.into] == [
-        ("each", "x")
-    ]
+    assert [
+        found.branches for found in merged.report.plan.of_type(bnfold.Branches) if found.into
+    ] == [("each", "x")]
 
 
 def test_kernels_of_which_none_covers_the_other(stays):
@@ -345,7 +349,7 @@ def test_two_lone_affines(tmp_path):
     net = start()
     net.scale("s", "x", "s").scale("t", "x", "t")
     merged = merge_model(tmp_path, add(net, "s", "t"))
-    assert merged.report.plan.branches == []
+    assert merged.report.plan.of_type(bnfold.Branches) == []
     assert merged.text == net.text
 
 

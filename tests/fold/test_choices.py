@@ -99,7 +99,7 @@ def test_only_leaves_the_engines_of_other_layers_alone(tmp_path):
 
     def engines(**options) -> list[str]:
         plan = bnfold.inspect(*net.save(tmp_path), **options).plan
-        return [change.layer for change in plan.engines]
+        return [change.layer for change in plan.of_type(bnfold.EngineChange)]
 
     assert engines() == ["c1", "c2"]
     assert engines(only=["b1"]) == ["c1"]

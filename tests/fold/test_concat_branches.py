@@ -25,7 +25,7 @@ def merge(folder, net: Model, **options):
 
 
 def kept(merged) -> dict[tuple[str, ...], bnfold.Reason]:
-    return {b.branches: b.reason for b in merged.report.plan.branches if b.reason}
+    return {b.branches: b.reason for b in merged.report.plan.of_type(bnfold.Branches) if b.reason}
 
 
 def test_it_is_done_only_where_the_user_asks(tmp_path):
@@ -34,7 +34,7 @@ def test_it_is_done_only_where_the_user_asks(tmp_path):
     conv(net, "b", (1, 1))
     merged = merge_model(tmp_path, concat(net, "a", "b"), engine_caffe=False)
     assert merged.text == net.text
-    assert merged.report.plan.branches == []
+    assert merged.report.plan.of_type(bnfold.Branches) == []
 
 
 @pytest.mark.parametrize("words", ["", "axis: 1", "axis: -3", "concat_dim: 1"])
@@ -46,7 +46,7 @@ def test_parallel_1x1_become_one_convolution(words, tmp_path, pycaffe):
     merged = merge(tmp_path, concat(net, "c", "a", "b", words=words))
     assert "Concat" not in merged.text
     assert "num_output: 10" in merged.text
-    (found,) = merged.report.plan.branches
+    (found,) = merged.report.plan.of_type(bnfold.Branches)
     assert (found.branches, found.into, found.kernel) == (("c", "a", "b"), "a", (1, 1))
     assert_same_function(pycaffe, merged)
     stored = {r.name: [np.array(b.data) for b in r.blobs] for r in net.net.layer}
@@ -76,7 +76,7 @@ def test_only_neighbours_merge_and_others_keep_the_concat(tmp_path, runtime):
     conv(net, "wide", (3, 3))
     merged = merge(tmp_path, concat(net, "a", "b", "wide", "x", "c", "d"))
     assert 'bottom: "a" bottom: "wide" bottom: "x" bottom: "c" top' in merged.text
-    into = [found.into for found in merged.report.plan.branches if found.into]
+    into = [found.into for found in merged.report.plan.of_type(bnfold.Branches) if found.into]
     assert into == ["a", "c"]
     assert merged.report.after.uncounted == 0
     assert_same_function(runtime, merged)
@@ -161,5 +161,5 @@ def test_densely_connected_blocks_are_not_talked_about(tmp_path):
     net = start()
     conv(net, "a")
     merged = merge(tmp_path, concat(net, "x", "a"))
-    assert merged.report.plan.branches == []
+    assert merged.report.plan.of_type(bnfold.Branches) == []
     assert merged.text == net.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from folding import assert_same_function, merge_model
 
+import bnfold
 from bnfold.caffemodel import schema
 
 from .networks import start
@@ -31,7 +32,9 @@ def test_kernel_of_one_gets_the_line_however_it_is_written(words, folds, tmp_pat
     if folds:
         net.batch_norm("b", "c")
     merged = merge_model(tmp_path, net)
-    assert [(e.layer, e.replaced) for e in merged.report.plan.engines] == [("c", None)]
+    assert [(e.layer, e.replaced) for e in merged.report.plan.of_type(bnfold.EngineChange)] == [
+        ("c", None)
+    ]
     assert merged.text.count("engine: CAFFE") == 1
     assert_same_function(runtime, merged)
 
@@ -40,7 +43,7 @@ def test_kernel_of_one_gets_the_line_however_it_is_written(words, folds, tmp_pat
 def test_larger_kernel_gets_no_line(words, tmp_path):
     net = start().conv("c", "data", 5, words, spatial=LARGER[words]).batch_norm("b", "c")
     merged = merge_model(tmp_path, net)
-    assert not merged.report.plan.engines
+    assert not merged.report.plan.of_type(bnfold.EngineChange)
     assert "engine" not in merged.text
 
 
@@ -55,7 +58,9 @@ def test_three_dimensional_kernel_of_one_gets_the_line(tmp_path):
 def test_other_engine_is_replaced_where_it_stands_and_reported(written, replaced, tmp_path):
     net = start().conv("c", "data", 5, "kernel_size: 1", spatial=(1, 1), words=f"engine: {written}")
     merged = merge_model(tmp_path, net)
-    assert [(e.layer, e.replaced) for e in merged.report.plan.engines] == [("c", replaced)]
+    assert [(e.layer, e.replaced) for e in merged.report.plan.of_type(bnfold.EngineChange)] == [
+        ("c", replaced)
+    ]
     assert merged.text == net.text.replace(f"engine: {written}", "engine: CAFFE")
 
 
@@ -63,7 +68,7 @@ def test_other_engine_is_replaced_where_it_stands_and_reported(written, replaced
 def test_engine_caffe_that_is_there_already_is_left_alone(written, tmp_path):
     net = start().conv("c", "data", 5, 1, words=f"engine: {written}")
     merged = merge_model(tmp_path, net)
-    assert not merged.report.plan.engines
+    assert not merged.report.plan.of_type(bnfold.EngineChange)
     assert merged.text == net.text
 
 
@@ -75,7 +80,7 @@ def test_engine_of_a_larger_kernel_is_left_alone(tmp_path):
 def test_nothing_is_set_when_it_is_switched_off(tmp_path):
     net = start().conv("c", "data", 5, 1, words="engine: CUDNN").batch_norm("b", "c")
     merged = merge_model(tmp_path, net, engine_caffe=False)
-    assert not merged.report.plan.engines
+    assert not merged.report.plan.of_type(bnfold.EngineChange)
     assert "engine: CUDNN" in merged.text
 
 

@@ -238,7 +238,7 @@ def v1_network(kernel=1):
 
 def test_v1_file_gets_its_engine_line_and_keeps_everything_else(tmp_path, runtime):
     merged = merge_model(tmp_path, v1_network())
-    assert [change.layer for change in merged.report.plan.engines] == ["c"]
+    assert [change.layer for change in merged.report.plan.of_type(bnfold.EngineChange)] == ["c"]
     assert merged.text.replace(" engine: CAFFE", "") == merged.before[0].read_text()
     assert merged.after[1].read_bytes() == merged.before[1].read_bytes()
     assert_same_function(runtime, merged)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from folding import assert_same_function, merge_files, merge_model
 
+import bnfold
+
 from .networks import start
 
 ONE_MEMORY = {
@@ -236,7 +238,7 @@ def test_channel_that_someone_writes_over_under_another_name_is_no_constant(merg
     net.layer('name: "b" type: "Bias" bottom: "cat" top: "cat"', "b", [shift])
     net.conv("d", "c2", 3, 1).conv("e", "cat", 3, 1)
     merged = merger(net, {"b": "kept"}, engines=CAFFE)
-    assert all(dead.reason is not None for dead in merged.report.plan.dead)
+    assert all(dead.reason is not None for dead in merged.report.plan.of_type(bnfold.DeadChannels))
 
 
 def test_branches_that_read_a_value_before_and_behind_work_on_its_memory_stay(merger):
@@ -244,7 +246,7 @@ def test_branches_that_read_a_value_before_and_behind_work_on_its_memory_stay(me
     net.plain("Permute", "f", "c").conv("one", "c", 4, 1).relu("r", "f").conv("two", "c", 4, 1)
     net.plain("Eltwise", "sum", "one two").conv("e", "f", 3, 1)
     merged = merger(net, {}, engines=CAFFE)
-    (found,) = merged.report.plan.branches
+    (found,) = merged.report.plan.of_type(bnfold.Branches)
     assert "ReLU layer 'r' writes over the memory of 'c'" in found.reason.text
 
 

@@ -56,7 +56,7 @@ def rewrite(case: Judged, model: Path, weights: Path) -> Rewritten:
         plan = bnfold.merge(model, weights, **outputs, **case.options).plan
         # Without its dead channels a scale may be positive, and pass what it could not pass. And
         # layers that are named may be gone.
-        shrank = any(dead.reason is None for dead in plan.dead)
+        shrank = any(dead.reason is None for dead in plan.of_type(bnfold.DeadChannels))
         is_final = not shrank and not case.options.keys() & {"keep", "only"}
     went = model.read_bytes().count(b"layer {") - files[0].read_bytes().count(b"layer {")
     return Rewritten(files, is_exact, is_final, went)

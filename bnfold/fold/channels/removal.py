@@ -13,7 +13,8 @@ from bnfold.fold.channels.cut import cut
 from bnfold.fold.channels.flow import Flow, Role, trace
 from bnfold.fold.channels.refusals import chosen, refusals
 from bnfold.fold.channels.ties import Channels, Mask
-from bnfold.fold.plan import Code, DeadChannels, Reason
+from bnfold.fold.dead_channels import DeadChannels
+from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer
 
@@ -124,7 +125,7 @@ def _note_what_stays(
         for index in np.flatnonzero(np.isfinite(values)).tolist():
             by_reason.setdefault(reasons[roots[index]], []).append(named[index])
         for reason, channels in by_reason.items():
-            context.plan.dead.append(
+            context.plan.entries.append(
                 DeadChannels(
                     layer.name,
                     layer.written_type,

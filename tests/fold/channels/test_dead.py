@@ -12,6 +12,8 @@ from folding import assert_same_function, merge_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import bnfold
+
 from .nets import Net, merged_twice_is_merged_once, start
 
 NETS: dict[str, tuple[Callable[[], Net], dict[str, tuple[int, ...]]]] = {}
@@ -198,7 +200,11 @@ def a_gate_of_squeeze_and_excitation():
 def test_constant_channels_go(name, tmp_path):
     builder, removed = NETS[name]
     merged = merge_model(tmp_path, builder())
-    gone = {dead.layer: dead.channels for dead in merged.report.plan.dead if dead.reason is None}
+    gone = {
+        dead.layer: dead.channels
+        for dead in merged.report.plan.of_type(bnfold.DeadChannels)
+        if dead.reason is None
+    }
     gone.pop("gate", None)
     assert gone == removed
 
@@ -217,7 +223,7 @@ def test_a_second_merge_changes_no_byte(name, tmp_path):
 @pytest.mark.parametrize("name", NETS)
 def test_they_stay_where_the_user_asks(name, tmp_path):
     merged = merge_model(tmp_path, NETS[name][0](), dead_channels=False)
-    assert not merged.report.plan.dead
+    assert not merged.report.plan.of_type(bnfold.DeadChannels)
 
 
 def test_sizes_after_are_those_of_the_smaller_network(tmp_path):

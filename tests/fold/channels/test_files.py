@@ -73,7 +73,7 @@ def test_filters_longer_than_a_piece(tmp_path, pycaffe):
     net.inner_product("ip", "c1", 4, 3 * 60 * 50).relu("r2", "ip").inner_product("o", "ip", 2, 4)
     net.set_zero("c1", [1]).set_zero("ip", [0])
     merged = merge_model(tmp_path, net)
-    gone = {dead.layer: dead.channels for dead in merged.report.plan.dead}
+    gone = {dead.layer: dead.channels for dead in merged.report.plan.of_type(bnfold.DeadChannels)}
     assert gone == {"c1": (1,), "ip": (0,)}
     assert_same_function(pycaffe, merged)
 

@@ -27,7 +27,11 @@ def store(net: Net, name: str, *blobs: np.ndarray) -> None:
 def stays(folder, net: Net) -> bnfold.Reason:
     """Merge a network; the dead channels of c1 stay, and why is returned."""
     model, weights = net.save(folder)
-    (found,) = (one for one in bnfold.merge(model, weights).plan.dead if one.layer == "c1")
+    (found,) = (
+        one
+        for one in bnfold.merge(model, weights).plan.of_type(bnfold.DeadChannels)
+        if one.layer == "c1"
+    )
     assert found.reason is not None
     assert found.channels == (1, 4)
     return found.reason
@@ -118,7 +122,7 @@ def test_a_depthwise_convolution_for_other_channels(tmp_path):
 )
 def test_tops_that_the_type_does_not_have(layer, tmp_path):
     net = dead().layer(layer).conv("c2", "c1", 3, 1)
-    assert bnfold.merge(*net.save(tmp_path)).plan.dead
+    assert bnfold.merge(*net.save(tmp_path)).plan.of_type(bnfold.DeadChannels)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +155,9 @@ def test_an_input_of_impossible_size_beside_a_dead_channel(dims, layer, tmp_path
     model, weights = net.save(tmp_path)
     # What can be told of the one has nothing to do with the other.
     plan = bnfold.merge(model, weights).plan
-    assert [one.channels for one in plan.dead if one.reason is None] == [(1, 4)]
+    assert [one.channels for one in plan.of_type(bnfold.DeadChannels) if one.reason is None] == [
+        (1, 4)
+    ]
 
 
 # ---------------------------------------------------------------- lengths that are believed
@@ -236,7 +242,7 @@ def test_an_affine_layer_that_stays_and_has_lost_a_channel_is_read_as_it_is_now(
     net.layer(f'name: "bn" type: "{kind}" bottom: "x" top: "y"', "bn", own[kind])
     net.channels["y"] = 6
     net.act("r", "y", "ReLU").conv("c2", "y", 5, words="pad: 1")
-    dead = bnfold.merge(*net.save(tmp_path), collapse=False).plan.dead
+    dead = bnfold.merge(*net.save(tmp_path), collapse=False).plan.of_type(bnfold.DeadChannels)
     assert [(one.channels, one.reason is None) for one in dead] == [((1,), True), ((4,), False)]
 
 
@@ -259,6 +265,6 @@ def test_a_layer_loses_outputs_where_its_inputs_cannot_be_told(kind, tmp_path):
         net.store("c1", values)
         left = (2, 5, 2, 2) if kind == "Convolution" else (5, 2, 2, 2)
     report = bnfold.merge(*net.save(tmp_path))
-    assert [one.channels for one in report.plan.dead] == [(1, 2)]
+    assert [one.channels for one in report.plan.of_type(bnfold.DeadChannels)] == [(1, 2)]
     with open_weights(report.output_weights) as stored:
         assert stored.get("c1").blobs[0].shape == left

@@ -124,7 +124,7 @@ PINS = {
 @pytest.mark.parametrize("builder", PINS, ids=lambda builder: builder.__name__)
 def test_a_constant_stays_with_its_reason(builder, tmp_path):
     merged = merge_model(tmp_path, builder())
-    (one,) = merged.report.plan.dead
+    (one,) = merged.report.plan.of_type(bnfold.DeadChannels)
     assert one.layer == "c1"
     assert one.channels == (1,)
     assert one.reason is not None
@@ -145,12 +145,14 @@ def test_zeros_on_another_axis_are_no_channels(tmp_path, pycaffe):
     net = start().conv("c1", "data", 4).inner_product("ip", "c1", 4, 5, words="axis: 3")
     net.set_zero("ip", [1]).conv("o", "ip", 3, 1)
     merged = merge_model(tmp_path, net)
-    assert not merged.report.plan.dead
+    assert not merged.report.plan.of_type(bnfold.DeadChannels)
     assert_same_function(pycaffe, merged)
 
 
 def test_a_layer_keeps_one_channel(tmp_path):
-    first, second = merge_model(tmp_path, the_last_channel()).report.plan.dead
+    first, second = merge_model(tmp_path, the_last_channel()).report.plan.of_type(
+        bnfold.DeadChannels
+    )
     assert (first.channels, first.reason) == ((1,), None)
     assert second.channels == (0,)
     assert second.reason is not None
@@ -159,7 +161,7 @@ def test_a_layer_keeps_one_channel(tmp_path):
 
 def test_a_reader_outside_the_phase_keeps_it(tmp_path):
     net = dead().layer('name: "t" type: "ReLU" bottom: "c1" top: "t" include { phase: TRAIN }')
-    (one,) = merge_model(tmp_path, net.conv("c2", "c1", 3)).report.plan.dead
+    (one,) = merge_model(tmp_path, net.conv("c2", "c1", 3)).report.plan.of_type(bnfold.DeadChannels)
     assert one.reason is not None
     assert one.reason.code is Code.OUTSIDE_READER
 
@@ -167,7 +169,7 @@ def test_a_reader_outside_the_phase_keeps_it(tmp_path):
 @pytest.mark.parametrize("choice", [{"keep": ["c1"]}, {"keep": ["c2"]}, {"only": ["data"]}])
 def test_what_the_user_keeps_stays(choice, tmp_path):
     net = start().conv("c1", "data", 4).set_zero("c1", [1]).conv("c2", "c1", 3)
-    (one,) = merge_model(tmp_path, net, **choice).report.plan.dead
+    (one,) = merge_model(tmp_path, net, **choice).report.plan.of_type(bnfold.DeadChannels)
     assert one.reason is not None
     assert one.reason.code is Code.CHOSEN
 
@@ -177,7 +179,9 @@ def test_a_nan_in_a_filter_is_not_zero(tmp_path):
     weight = net.blob_of("c1")
     weight[1] = 0
     weight[1, 0, 0, 0] = np.nan
-    assert not merge_model(tmp_path, net.store("c1", weight)).report.plan.dead
+    assert not merge_model(tmp_path, net.store("c1", weight)).report.plan.of_type(
+        bnfold.DeadChannels
+    )
 
 
 def test_a_filter_that_scaling_makes_zero_in_float32_is_zero(tmp_path):
@@ -185,7 +189,7 @@ def test_a_filter_that_scaling_makes_zero_in_float32_is_zero(tmp_path):
     weight, scale = net.blob_of("c1"), net.blob_of("s")
     weight[2], scale[2] = 1e-30, 1e-30
     net.store("c1", weight).store("s", scale)
-    (one,) = merge_model(tmp_path, net).report.plan.dead
+    (one,) = merge_model(tmp_path, net).report.plan.of_type(bnfold.DeadChannels)
     assert one.channels == (2,)
 
 
@@ -193,7 +197,7 @@ def test_one_value_at_the_end_of_a_filter_keeps_it(tmp_path):
     net = start().conv("c1", "data", 4).set_zero("c1", [1, 2]).conv("c2", "c1", 3)
     weight = net.blob_of("c1")
     weight[1, -1, -1, -1] = 1e-20
-    (one,) = merge_model(tmp_path, net.store("c1", weight)).report.plan.dead
+    (one,) = merge_model(tmp_path, net.store("c1", weight)).report.plan.of_type(bnfold.DeadChannels)
     assert one.channels == (2,)
 
 

@@ -1,24 +1,29 @@
 """The blocks of code in a document, and what they are.
 
-A block stands in fences (```python, ```sh) or is indented by four. One that cannot run here has a
-comment on the line before it, which readers do not see:
+A block stands in fences (```console, ```python) or is indented by four. A shell block has prompts
+and what the commands print; one without prompts prints nothing that the document shows. A block of
+Python may be followed by what it prints, in ```text. A comment before a block, which readers do
+not see, says what is not so:
 
     <!-- not run: why -->
-    <!-- output varies -->     it runs, and what it prints is not compared
+    <!-- numbers vary -->     it runs, and the numbers that it prints are not compared
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS.append(ROOT / "examples" / "digits" / "README.md")
+
 PROGRAMS = {"$", "bnfold", "pip", "make", "export", "python", "diff"}
-"""What the first line of a shell block starts with."""
+"""What the first line of an indented shell block starts with."""
 
 _FENCE = re.compile(r"^```(\w*)\s*$")
-_MARK = re.compile(r"^<!-- (not run: .+|output varies) -->$")
+_MARK = re.compile(r"^<!-- (not run: .+|numbers vary) -->$")
 
 
 @dataclass(frozen=True)
@@ -27,43 +32,52 @@ class Block:
 
     Attributes:
         line: where it begins.
-        language: "python", "shell", or "" for what is neither.
+        language: "python", "shell", another fence's, or "" for what is neither.
         text: what it says.
         mark: what the comment before it says, "" if there is none.
+        follows: whether only empty lines stand between it and the block before.
     """
 
     line: int
     language: str
     text: str
     mark: str
+    follows: bool
 
     @property
     def runs(self) -> bool:
         """Whether it is to be run."""
-        return not self.mark.startswith("not run")
+        return self.language in ("python", "shell") and not self.mark.startswith("not run")
 
-    @property
-    def steps(self) -> list[tuple[list[str], list[str]]]:
-        """The commands of a shell block, each with the lines that it is said to print.
 
-        In a block with prompts all else is output; in one without there is none.
-        """
-        prompted = any(line.startswith("$ ") for line in self.text.splitlines())
-        found: list[tuple[list[str], list[str]]] = []
-        for line in re.sub(r"\\\n\s*", " ", self.text).splitlines():
-            if not prompted and line.strip():
-                found.append((shlex.split(line, comments=True), []))
-            elif line.startswith("$ "):
-                found.append((shlex.split(line[2:], comments=True), []))
-            elif found:
-                found[-1][1].append(line)
-        return found
+@dataclass(frozen=True)
+class Example:
+    """Something to run, and what it prints.
+
+    Attributes:
+        line: where it stands in the document.
+        code: what a shell is given.
+        prints: the lines that the document shows; one that is `...` stands for any lines. None
+            where it shows nothing of it.
+        varies: whether the numbers in those lines may be others.
+    """
+
+    line: int
+    code: str
+    prints: list[str] | None
+    varies: bool
+
+
+def name(path: Path) -> str:
+    """The path of a document within the checkout."""
+    return path.relative_to(ROOT).as_posix()
 
 
 def blocks(path: Path) -> list[Block]:
     """The blocks of a document in Markdown, in order."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    found, number = [], 0
+    found: list[Block] = []
+    number = end = 0
     while number < len(lines):
         start, fence = number, _FENCE.match(lines[number])
         if fence:
@@ -77,14 +91,62 @@ def blocks(path: Path) -> list[Block]:
         else:
             number += 1
             continue
-        found.append(_block(start, language, "\n".join(text).strip("\n"), lines))
+        between = [line for line in lines[end:start] if line.strip()]
+        found.append(_block(start, language, "\n".join(text).strip("\n"), between))
         number += 1
+        end = number
     return found
 
 
-def _block(start: int, language: str, text: str, lines: list[str]) -> Block:
-    before = next((line for line in reversed(lines[:start]) if line.strip()), "")
-    mark = _MARK.match(before)
-    if language in ("sh", "bash", "console", "shell") or text.split(None, 1)[0] in PROGRAMS:
+def _block(start: int, language: str, text: str, between: list[str]) -> Block:
+    mark = _MARK.match(between[-1]) if between else None
+    if language == "console" or (not language and text.split(None, 1)[0] in PROGRAMS):
         language = "shell"
-    return Block(start + 1, language, text, mark[1] if mark else "")
+    return Block(start + 1, language, text, mark[1] if mark else "", not between)
+
+
+def examples(path: Path) -> list[Example]:
+    """All that a document has run, in order."""
+    found: list[Example] = []
+    all_blocks = blocks(path)
+    for number, block in enumerate(all_blocks):
+        after = all_blocks[number + 1] if number + 1 < len(all_blocks) else None
+        varies = block.mark == "numbers vary"
+        if block.runs and block.language == "shell":
+            found += _commands(block, varies)
+        elif block.runs:
+            shown = after is not None and after.follows and after.language == "text"
+            prints = after.text.splitlines() if after is not None and shown else []
+            code = f"python - <<'PYTHON'\n{block.text}\nPYTHON"
+            found.append(Example(block.line, code, prints, varies))
+    return found
+
+
+def _commands(block: Block, varies: bool) -> list[Example]:
+    prompted = block.text.startswith("$ ")
+    lines = list(enumerate(block.text.splitlines(), block.line + 1))
+    found = []
+    while lines:
+        number, line = lines.pop(0)
+        if prompted and not line.startswith("$ "):
+            raise ValueError(f"line {number}: neither a command nor the output of one")
+        command = [line.removeprefix("$ ")]
+        while command[-1].endswith("\\"):
+            command.append(lines.pop(0)[1])
+        prints = []
+        while prompted and lines and not lines[0][1].startswith("$ "):
+            prints.append(lines.pop(0)[1])
+        found.append(Example(number, "\n".join(command), prints if prompted else None, varies))
+    return found
+
+
+def matches(prints: list[str], printed: str, varies: bool) -> bool:
+    """Whether an output is what a document shows."""
+    if varies:
+        prints, printed = [_without_numbers(line) for line in prints], _without_numbers(printed)
+    lines = ["(?:.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in prints]
+    return re.fullmatch("".join(lines), printed) is not None
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?", "0", text)

@@ -10,33 +10,190 @@ from typing import Any, ClassVar, TypeVar
 
 
 class Code(str, Enum):
-    """Why something cannot be done; the value is what reports and JSON carry."""
+    """Why something cannot be done; the value is what reports and JSON carry.
 
-    OTHER_READER = "other-reader"
-    OUTSIDE_READER = "outside-reader"
-    SHARED_WEIGHTS = "shared-weights"
-    SAME_NAME = "same-name"
-    BATCH_STATISTICS = "batch-statistics"
-    NO_HOST = "no-host"
-    NOT_PER_CHANNEL = "not-per-channel"
-    TWO_BOTTOMS = "two-bottoms"
-    OUTSIDE_PHASE = "outside-phase"
-    DIALECT = "unknown-dialect"
-    NEEDS_WEIGHTS = "needs-weights"
-    PADDING = "padding"
-    SIGN_OR_SHIFT = "sign-or-shift"
-    NETWORK_OUTPUT = "network-output"
-    NAME_TAKEN = "name-taken"
-    UNKNOWN_SHAPE = "unknown-shape"
-    NO_SCALE_TYPE = "no-scale-type"
-    CHOSEN = "chosen"
-    NOT_LINEAR = "not-linear"
-    DIFFERENT_WINDOWS = "different-windows"
-    MORE_WORK = "more-work"
-    UNKNOWN_LAYER = "unknown-layer"
-    FIXED = "fixed-channels"
-    NOT_CONSTANT = "not-constant"
-    LAST_CHANNEL = "last-channel"
+    Attributes:
+        meaning: what it says of an affine layer, of parallel branches or of constant channels, in
+            sentences for people. docs/refusals.md is made of them.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Code:
+        """A code is its value, and has its meaning beside."""
+        code = str.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    OTHER_READER = (
+        "other-reader",
+        (
+            "Another layer reads the value that would change, and would get another one. For "
+            "branches: somebody else reads the result of the branch."
+        ),
+    )
+    OUTSIDE_READER = (
+        "outside-reader",
+        "A layer that does not run in this phase reads the value that would change.",
+    )
+    SHARED_WEIGHTS = (
+        "shared-weights",
+        (
+            "Other layers use the same weights, by the name of a `param` or as further tops, "
+            "and what follows those layers is not the same."
+        ),
+    )
+    SAME_NAME = (
+        "same-name",
+        (
+            "A layer outside the phase has the same name. Weights are found by name, so that it "
+            "has the same weights, too."
+        ),
+    )
+    BATCH_STATISTICS = (
+        "batch-statistics",
+        (
+            "The layer normalises by the statistics of each batch (`use_global_stats: false`, "
+            "`phase: TRAIN`, or a `BN` that is not in the mode INFERENCE). No weights can "
+            "express that."
+        ),
+    )
+    NO_HOST = (
+        "no-host",
+        (
+            "In both directions stands something that neither takes an affine layer in nor lets "
+            "it pass: an activation, an input, or a layer that bnfold does not know or cannot "
+            "trust."
+        ),
+    )
+    NOT_PER_CHANNEL = (
+        "not-per-channel",
+        (
+            "A layer on the way, or the affine layer itself, acts along another axis than the "
+            "channels, or mixes channels with other axes."
+        ),
+    )
+    TWO_BOTTOMS = (
+        "two-bottoms",
+        (
+            "The network computes the factors itself, as in squeeze-and-excitation: the layer "
+            "has a second bottom instead of a blob."
+        ),
+    )
+    OUTSIDE_PHASE = (
+        "outside-phase",
+        (
+            "The layer does not run in the phase whose function is preserved, and is left "
+            "alone. `--phase` chooses the phase."
+        ),
+    )
+    DIALECT = (
+        "unknown-dialect",
+        (
+            "Forks of Caffe store different things under the name `BN`, and nothing in the "
+            "files tells which it is. `--bn-dialect` says it."
+        ),
+    )
+    NEEDS_WEIGHTS = (
+        "needs-weights",
+        (
+            "It depends on numbers, and there are none: `inspect` was given no weights file, or "
+            "the file has none for this layer."
+        ),
+    )
+    PADDING = (
+        "padding",
+        (
+            "A window of the next layer lies on zero padding. The padded zeros stand behind the "
+            "shift; with the shift moved past them they would have to be other numbers. For "
+            "constant channels: a padded layer reads the channel, whose constant is not zero."
+        ),
+    )
+    SIGN_OR_SHIFT = (
+        "sign-or-shift",
+        (
+            "What stands in the way lets only some affine layers pass: a ReLU those with "
+            "positive factors and no shift, MAX pooling those with positive factors."
+        ),
+    )
+    NETWORK_OUTPUT = (
+        "network-output",
+        "The value is an output of the network, and whoever reads it expects it as it is.",
+    )
+    NAME_TAKEN = (
+        "name-taken",
+        (
+            "The value would have to be read where its name already means another value, or "
+            "where its memory has been written anew. A top with a name of its own helps."
+        ),
+    )
+    UNKNOWN_SHAPE = (
+        "unknown-shape",
+        (
+            "It depends on a shape that the files do not tell, for example since the prototxt "
+            "gives no input shape."
+        ),
+    )
+    NO_SCALE_TYPE = (
+        "no-scale-type",
+        (
+            "The layer could become a Scale, but the prototxt is written in the V1 form "
+            "(`layers { type: CONVOLUTION }`), which has none. Caffe's `upgrade_net_proto_text` "
+            "and `upgrade_net_proto_binary` bring both files up."
+        ),
+    )
+    CHOSEN = (
+        "chosen",
+        "The user asked for it, by `--keep`, `--only`, `--no-collapse` or `--exclude`.",
+    )
+    NOT_LINEAR = (
+        "not-linear",
+        (
+            "Parallel branches: what joins them is no sum, or something in a branch is not "
+            "linear or has a field that bnfold does not know."
+        ),
+    )
+    DIFFERENT_WINDOWS = (
+        "different-windows",
+        (
+            "Parallel branches: their strides, dilations or paddings do not let them read the "
+            "same places."
+        ),
+    )
+    MORE_WORK = (
+        "more-work",
+        (
+            "Parallel branches: the one convolution would take more multiplications than they "
+            "do together. The reason gives both numbers."
+        ),
+    )
+    UNKNOWN_LAYER = (
+        "unknown-layer",
+        (
+            "A layer that bnfold does not know, or that has a field which only a fork has, "
+            "reads the value and may do anything with it. `--treat-as` names a known type that "
+            "does the same."
+        ),
+    )
+    FIXED = (
+        "fixed-channels",
+        (
+            "Constant channels: a layer cuts channels at written places, has written sizes, "
+            "normalises across channels or has several tops, so that no channel can go."
+        ),
+    )
+    NOT_CONSTANT = (
+        "not-constant",
+        (
+            "Constant channels: a sum, a product or a group ties the channel to one that is not "
+            "constant."
+        ),
+    )
+    LAST_CHANNEL = (
+        "last-channel",
+        "Constant channels: a layer keeps at least one channel, and this is its last.",
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+"""Write the pages that are made from the code: docs/refusals.md and docs/json.md.
+
+    .venv/bin/python tools/write_docs.py           # writes them
+    .venv/bin/python tools/write_docs.py --check   # exits with 1 where they are not up to date
+
+Run it after a change of `bnfold.Code` or of a schema in bnfold/schemas/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import bnfold
+
+DOCS = Path(__file__).parents[1] / "docs"
+HEAD = "<!-- Written by tools/write_docs.py; change the code that it reads instead. -->\n\n"
+
+REFUSALS = """# Why a layer stays
+
+bnfold never guesses: where a rewrite would not be exact, what it would have changed stays. The
+report names it with a reason: a sentence for people, and a code for programs (`code` in the [JSON
+reports](json.md), `reason.code` in [Python](python.md)). These are the codes and what they mean.
+The list is made from `bnfold.Code`, and a test produces each of them with a small network.
+
+A batch norm that cannot be absorbed still becomes one Scale, which is exact; then the code says
+why it went no further.
+
+| code | meaning |
+| --- | --- |
+"""
+
+JSON = """# JSON reports
+
+`--json P` of every command writes its report to the file `P`, and `--json -` prints it to standard
+output, where nothing else is printed then. A report is one JSON object in ASCII. Its key `format`
+names the command and the version, `bnfold.verify/1`; the version rises when a key changes its
+meaning or goes, and not when one is added. A check that fails still gives its report.
+
+The package has a JSON Schema (draft 2020-12) for each format, in `bnfold/schemas/`, and tests hold
+the reports of all commands to them. Validate a report with any validator that knows the draft;
+`report.schema.json` and `prune.schema.json` refer to the others by their file names. In Python,
+`importlib.resources.files("bnfold") / "schemas"` is the folder. The tables below are made from the
+schemas.
+"""
+
+FORMATS = {
+    "report": "merge` and `bnfold inspect",
+    "verify": "verify",
+    "accuracy": "accuracy",
+    "bench": "bench",
+    "prune": "prune",
+    "runtimes": "runtimes",
+}
+
+
+def refusals() -> str:
+    """The page of reasons."""
+    rows = [f"| `{code.value}` | {code.meaning} |" for code in bnfold.Code]
+    return HEAD + REFUSALS + "\n".join(rows) + "\n"
+
+
+def json_page() -> str:
+    """The page of JSON formats."""
+    return HEAD + JSON + "".join(map(_format, FORMATS))
+
+
+def _format(name: str) -> str:
+    folder = resources.files("bnfold") / "schemas"
+    schema = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
+    parts = [f"\n## `bnfold {FORMATS[name]}`: `{schema['properties']['format']['const']}`\n"]
+    parts.append(f"\nSchema: `bnfold/schemas/{name}.schema.json`.\n\n{_table(schema)}")
+    for key, inner in schema.get("$defs", {}).items():
+        parts.append(f"\n### `{key}` in `{name}`\n\n{_table(inner)}")
+    return "".join(parts)
+
+
+def _table(schema: dict[str, Any]) -> str:
+    rows = "".join(
+        f"| `{key}` | {kind} | {text} |\n" for key, kind, text in _rows(schema, prefix="")
+    )
+    return f"| key | type | what it is |\n| --- | --- | --- |\n{rows}"
+
+
+def _rows(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for key, value in schema["properties"].items():
+        text = value.get("description", "")
+        if key not in schema["required"]:
+            text = f"may be absent; {text}"
+        yield prefix + key, _kind(value), text.replace("|", "\\|")
+        for inner, suffix in _objects(value):
+            yield from _rows(inner, f"{prefix}{key}{suffix}.")
+
+
+def _objects(value: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects that are written out within a value, and how a path goes into them."""
+    for one in value.get("anyOf", [value]):
+        if "properties" in one:
+            yield one, ""
+        elif "properties" in one.get("items", {}):
+            yield one["items"], "[]"
+
+
+def _kind(value: dict[str, Any]) -> str:
+    if "const" in value:
+        return f"`{json.dumps(value['const'])}`"
+    if "enum" in value:
+        return ", ".join(f"`{json.dumps(one)}`" for one in value["enum"])
+    if "anyOf" in value:
+        return " or ".join(map(_kind, value["anyOf"]))
+    if "$ref" in value:
+        return f"`{value['$ref'].removeprefix('#/$defs/')}`"
+    types = value["type"] if isinstance(value["type"], list) else [value["type"]]
+    if "array" in types and "items" in value:
+        return f"list of {_kind(value['items'])}"
+    if "object" in types and "properties" not in value:
+        return f"object with values of type {_kind(value['additionalProperties'])}"
+    return " or ".join(types)
+
+
+PAGES = {"refusals.md": refusals, "json.md": json_page}
+
+
+def main() -> int:
+    """Write the pages, or say which are not up to date."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args().check
+    stale = 0
+    for name, page in PAGES.items():
+        path, text = DOCS / name, page()
+        if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
+            print(f"{path} is not up to date: run tools/write_docs.py")
+            stale = 1
+        elif not check:
+            path.write_text(text, encoding="utf-8")
+    return stale
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

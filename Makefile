@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 SECONDS ?= 60
 SEED ?=
 
-.PHONY: help demo test lint format bench fuzz pycaffe clean
+.PHONY: help demo test docs lint format bench fuzz pycaffe clean
 
 help:
 	@echo "make demo    fold the example network; prove that it is the same, and faster"
 	@echo "make test    run the tests (those in Caffe itself where pycaffe is on PYTHONPATH)"
 	@echo "make lint    check style and types"
+	@echo "make docs    build these pages into build/site; broken links are errors"
 	@echo "make bench   measure speed and memory, as ratios"
 	@echo "make fuzz    judge random networks and damaged files, SECONDS=60 of both (SEED=n repeats)"
 	@echo "make pycaffe build Caffe itself, to check networks in it (Debian 12, some minutes)"
@@ -25,6 +26,11 @@ $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+docs: $(VENV)/.dev
+	$(BIN)/python tools/write_docs.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 demo: $(VENV)/.demo
 	@PATH="$(abspath $(BIN)):$$PATH" examples/digits/demo.sh

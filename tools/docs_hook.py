@@ -1,17 +1,27 @@
-"""A hook of MkDocs: the documents beside docs/ are pages, too, and links to them work.
+"""A hook of MkDocs: what the built pages have beyond the files in docs/.
 
-On a code host, docs/commands/merge.md links to ../../SECURITY.md, and README.md to docs/theory.md.
-In the built site all pages stand in one folder, so that links are rewritten on the way.
+The documents beside docs/ are pages, too. On a code host, docs/commands/merge.md links to
+../../SECURITY.md, and README.md to docs/theory.md; in the site all pages stand in one folder, so
+that links are rewritten on the way.
+
+Each page of a command ends with all its options, as the command declares them, and the page on
+Python with every public name, as its docstring says. Neither is kept in a file, which would be
+wrong after the next change.
 """
 
 from __future__ import annotations
 
+import inspect
 import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
+import click
 from mkdocs.structure.files import File, Files
+
+import bnfold
+from bnfold.cli.app import cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,7 +48,42 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Rewrite the links of a page in docs/."""
     path = page.file.src_uri
-    return markdown if path in PAGES.values() else relinked(markdown, f"docs/{path}", path)
+    if path in PAGES.values():
+        return markdown
+    if path.startswith("commands/"):
+        markdown += options(Path(path).stem)
+    elif path == "python.md":
+        markdown += reference()
+    return relinked(markdown, f"docs/{path}", path)
+
+
+def options(command: str) -> str:
+    """All options of a command, in a table."""
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None, f"docs/commands/{command}.md: there is no such command"
+    rows = ["\n## All options\n", "| option | meaning |", "| --- | --- |"]
+    with click.Context(found, info_name=f"bnfold {command}") as context:
+        for parameter in found.params:
+            record = parameter.get_help_record(context)
+            if record is not None:
+                words, meaning = (re.sub(r"\s+", " ", text) for text in record)
+                rows.append(f"| `{words}` | {meaning} |".replace("P|-", "P\\|-"))
+    return "\n".join(rows) + "\n"
+
+
+def reference() -> str:
+    """Every public name with its signature and its docstring."""
+    parts = ["\n## Reference\n"]
+    for name in sorted(bnfold.__all__, key=lambda name: (name[0].isupper(), name)):
+        value = getattr(bnfold, name)
+        if name.startswith("__"):
+            continue
+        signature = ""
+        if inspect.isfunction(value):
+            lines = (f"    {one},\n" for one in str(inspect.signature(value))[1:].split(", "))
+            signature = f"{name}({''.join(lines).strip()[:-1]}\n\n"
+        parts.append(f"### `bnfold.{name}`\n\n```text\n{signature}{inspect.getdoc(value)}\n```\n")
+    return "\n".join(parts)
 
 
 def relinked(text: str, document: str, page: str) -> str:

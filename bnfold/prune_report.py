@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.fold.blobs import size_of
-from bnfold.fold.channels.current import outputs_of
 from bnfold.fold.channels.slim import Border, Stays
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Shape, Value, layer_cost
 from bnfold.report import Counts, Report
 from bnfold.report.text import size_words
@@ -204,7 +204,7 @@ def sizes(context: Context, shapes: Mapping[Value, Shape | None]) -> dict[Layer,
         cost = layer_cost(layer, shapes)
         parameters = sum(map(size_of, layer.blobs))
         operations = None if cost is None else cost.operations
-        found[layer] = Size(outputs_of(layer), parameters, operations)
+        found[layer] = Size(WeightedLayer.of(layer).outputs, parameters, operations)
     return found
 
 

@@ -15,12 +15,12 @@ from itertools import chain
 import numpy as np
 
 from bnfold.fold.affine import Affine
-from bnfold.fold.hosts import Host
 from bnfold.fold.leaving import names, seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Layout, Net, Value
 
 _NOTHING = Affine(np.ones(1), np.zeros(1))
@@ -36,7 +36,7 @@ class Branch:
         value: the input.
         source: what it is made of.
         layers: the layers between the two; none where the input is the source.
-        host: its convolution, if it has one, mergeable or not.
+        convolution: its convolution, if it has one, mergeable or not.
         run: its affine layers, where it has no convolution.
         refusal: why it cannot be merged, if so.
         index: which bottom it is.
@@ -45,7 +45,7 @@ class Branch:
     value: Value
     source: Value
     layers: tuple[Layer, ...] = ()
-    host: Host | None = None
+    convolution: WeightedLayer | None = None
     run: Run | None = None
     refusal: Reason | None = None
     index: int = 0
@@ -81,7 +81,7 @@ def families(context: Context, joint: Layer) -> list[tuple[Branch, ...]]:
     return [
         tuple(family)
         for family in found.values()
-        if len(family) > 1 and any(branch.host is not None for branch in family)
+        if len(family) > 1 and any(branch.convolution is not None for branch in family)
     ]
 
 
@@ -115,16 +115,18 @@ def _made(context: Context, value: Value, joint: Layer) -> Iterator[Branch]:
         producer = at.producer
         if producer is None or len(producer.bottoms) != 1:
             return
-        run, host = context.runs.get(producer), context.host(producer)
+        run, convolution = context.runs.get(producer), context.weighted(producer)
         if run is not None:
             refusal = why or _other_readers(context.net, value, joint)
             yield Branch(value, run.bottom, (*run.layers, *passed), run=run, refusal=refusal)
             why = why or (run.refusals[0] if run.refusals else _in_the_way(run.layers[0]))
             at, passed = run.bottom, (*run.layers, *passed)
-        elif host is not None:
-            if host.layout is Layout.CONVOLUTION:
-                refusal = why or _unfit(context, host) or _other_readers(context.net, value, joint)
-                yield Branch(value, producer.bottoms[0], (producer, *passed), host, refusal=refusal)
+        elif convolution is not None:
+            if convolution.layout is Layout.CONVOLUTION:
+                refusal = why or _unfit(context, convolution)
+                refusal = refusal or _other_readers(context.net, value, joint)
+                layers = (producer, *passed)
+                yield Branch(value, producer.bottoms[0], layers, convolution, refusal=refusal)
             return
         elif producer.kind.keeps_shape:
             why = why or Reason(Code.NOT_LINEAR, f"{producer} is in the way, and it is not linear")
@@ -137,22 +139,23 @@ def _in_the_way(layer: Layer) -> Reason:
     return Reason(Code.NO_HOST, f"{layer} is in the way")
 
 
-def _unfit(context: Context, host: Host) -> Reason | None:
+def _unfit(context: Context, convolution: WeightedLayer) -> Reason | None:
     """Why a convolution cannot be merged with any other, if so."""
-    layer = host.layer
+    layer = convolution.layer
     if len(layer.tops) != 1:
         why = f"{layer} has {len(layer.tops)} tops, which all come from the same weights"
         return Reason(Code.SHARED_WEIGHTS, why)
-    if host.untrusted:
-        return Reason(Code.NOT_LINEAR, host.untrusted)
-    if host.window_fields:
-        why = f"{layer} has {', '.join(host.window_fields)}, which may change what it computes"
+    if convolution.untrusted:
+        return Reason(Code.NOT_LINEAR, convolution.untrusted)
+    if convolution.window_fields:
+        fields = ", ".join(convolution.window_fields)
+        why = f"{layer} has {fields}, which may change what it computes"
         return Reason(Code.NOT_LINEAR, why)
-    if not host.channels:
+    if not convolution.outputs:
         return Reason(Code.UNKNOWN_SHAPE, f"how many outputs {layer} has cannot be told")
     if context.has_weights and not layer.blobs:
         return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
-    return host.misfit(_NOTHING) or other_users(context.net, [layer])
+    return convolution.output_refusal(_NOTHING) or other_users(context.net, [layer])
 
 
 def _other_readers(net: Net, value: Value, joint: Layer) -> Reason | None:

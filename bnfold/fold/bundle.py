@@ -13,11 +13,11 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.branch import Branch
-from bnfold.fold.hosts import Host
 from bnfold.fold.kernels import Grid, KernelPart, Part, ScalePart, Summed
 from bnfold.fold.placing import joined, place, point
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.fold.weights import Dense, Scaled
 from bnfold.fold.windowing import set_windows
 from bnfold.graph import Layer, Value
@@ -56,10 +56,12 @@ class Bundle:
     @property
     def survivor(self) -> Branch:
         """The branch whose convolution stays: the first whose type can have so many groups."""
-        return next(branch for branch, _ in self.branches if self._can_stay(branch.host))
+        return next(branch for branch, _ in self.branches if self._can_stay(branch.convolution))
 
-    def _can_stay(self, host: Host | None) -> bool:
-        return host is not None and (not host.layer.kind.is_depthwise or host.groups == self.groups)
+    def _can_stay(self, convolution: WeightedLayer | None) -> bool:
+        if convolution is None:
+            return False
+        return not convolution.layer.kind.is_depthwise or convolution.groups == self.groups
 
     def joined(self, other: Bundle) -> Bundle | Reason:
         """Return both as one, or why that cannot be."""
@@ -85,7 +87,7 @@ class Bundle:
             return Reason(Code.MORE_WORK, why)
         branches = (*self.branches, *other.branches)
         both = Bundle(branches, windows, self.inputs, self.outputs, groups, work)
-        if not any(both._can_stay(branch.host) for branch, _ in both.branches):
+        if not any(both._can_stay(branch.convolution) for branch, _ in both.branches):
             why = f"neither {its} nor {mine} is of a type that can have {groups} groups"
             return Reason(Code.MORE_WORK, why)
         return both
@@ -104,30 +106,31 @@ class Bundle:
             BnfoldError: stored blobs do not fit the prototxt, or hold a NaN or an infinity.
         """
         survivor = self.survivor
-        host = survivor.host
-        assert host is not None
-        gains = not host.is_biased and any(_has_shift(branch) for branch in self.members)
+        convolution = survivor.convolution
+        assert convolution is not None
+        gains = not convolution.is_biased and any(_has_shift(branch) for branch in self.members)
         if context.has_weights:
-            host.layer.give(*self._blobs(host, coefficients, biased=gains or host.is_biased))
+            biased = gains or convolution.is_biased
+            convolution.layer.give(*self._blobs(convolution, coefficients, biased=biased))
         own = next(windows for branch, windows in self.branches if branch is survivor)
-        set_windows(host.layer, own, self.windows)
-        if self.groups != host.groups:
-            host.layer.set(_PARAM, "group", self.groups)
+        set_windows(convolution.layer, own, self.windows)
+        if self.groups != convolution.groups:
+            convolution.layer.set(_PARAM, "group", self.groups)
         if gains:
-            host.layer.set(_PARAM, "bias_term", True)
+            convolution.layer.set(_PARAM, "bias_term", True)
         return gains
 
     def _blobs(
-        self, survivor: Host, coefficients: Sequence[float], *, biased: bool
+        self, survivor: WeightedLayer, coefficients: Sequence[float], *, biased: bool
     ) -> tuple[Scaled, Dense] | tuple[Scaled]:
         """The weight and the bias of the convolution, computed when they are written."""
         parts: list[Part] = []
         shifts: list[tuple[float, Dense]] = []
         for branch, windows in self.branches:
             start, factor = place(self.windows, windows), coefficients[branch.index]
-            if branch.host is not None:
-                weight, shift = branch.host.lazy()
-                parts.append(KernelPart(weight, branch.host.groups, start, factor))
+            if branch.convolution is not None:
+                weight, shift = branch.convolution.lazy()
+                parts.append(KernelPart(weight, branch.convolution.groups, start, factor))
             else:
                 scale, values = _numbers(branch, self.outputs)
                 parts.append(ScalePart(factor * scale, start))
@@ -166,7 +169,7 @@ def bundles(
     """
     why = {b: reason for b in family if (reason := _refusal(context, b, family[0])) is not None}
     able = [branch for branch in family if branch not in why]
-    if all(branch.host is None for branch in able):
+    if all(branch.convolution is None for branch in able):
         return [], list(why.items())
     alone: list[Bundle] = []
     for single in singles(context, able):
@@ -184,7 +187,7 @@ def bundles(
                 break
             why.setdefault(branch, both)
         else:
-            if branch.host is not None:
+            if branch.convolution is not None:
                 found.append(single)
     merged = [bundle for bundle in found if len(bundle.branches) > 1]
     inside = {branch for bundle in merged for branch in bundle.members}
@@ -195,7 +198,7 @@ def _width(single: Bundle) -> tuple[bool, int, int]:
     """Convolutions first, the largest kernel first, else in the order of the file."""
     (branch,) = single.members
     index = branch.layers[0].index if branch.layers else -1
-    return branch.host is None, -prod(single.windows.kernel), index
+    return branch.convolution is None, -prod(single.windows.kernel), index
 
 
 def singles(context: Context, family: Sequence[Branch]) -> Iterator[Bundle | tuple[Branch, Reason]]:
@@ -208,27 +211,29 @@ def singles(context: Context, family: Sequence[Branch]) -> Iterator[Bundle | tup
     Raises:
         BnfoldError: stored blobs do not fit the prototxt.
     """
-    hosts = [branch.host for branch in family if branch.host is not None]
-    axes = next(filter(None, (_axes(context, host.layer) for host in hosts)), 2)
+    convolutions = [branch.convolution for branch in family if branch.convolution is not None]
+    axes = next(filter(None, (_axes(context, each.layer) for each in convolutions)), 2)
     for branch in family:
-        host, windows = branch.host, point(axes)
-        inputs = _inputs(context, branch.source, host or hosts[0])
+        convolution, windows = branch.convolution, point(axes)
+        inputs = _inputs(context, branch.source, convolution or convolutions[0])
         if inputs is None:
             why = f"how many channels '{branch.source.name}' has cannot be told"
             yield branch, Reason(Code.UNKNOWN_SHAPE, why)
             continue
         outputs, groups, work = inputs, inputs, inputs * (branch.run is not None)
-        if host is not None:
-            own = convolution_windows(host.layer, axes)
+        if convolution is not None:
+            own = convolution_windows(convolution.layer, axes)
             if own is None:
-                why = f"the kernel, stride, pad or dilation of {host.layer} cannot be read"
+                what = "the kernel, stride, pad or dilation of"
+                why = f"{what} {convolution.layer} cannot be read"
                 yield branch, Reason(Code.DIFFERENT_WINDOWS, why)
                 continue
-            if context.has_weights and host.lazy()[0].shape[2:] != own.kernel:
-                why = f"the weight of {host.layer} is not for the {axes} axes of what it reads"
+            if context.has_weights and convolution.lazy()[0].shape[2:] != own.kernel:
+                what = f"the weight of {convolution.layer}"
+                why = f"{what} is not for the {axes} axes of what it reads"
                 yield branch, Reason(Code.UNKNOWN_SHAPE, why)
                 continue
-            windows, outputs, groups = own, host.channels, host.groups
+            windows, outputs, groups = own, convolution.outputs, convolution.groups
             work = outputs * (inputs // groups) * prod(windows.kernel)
         yield Bundle(((branch, windows),), windows, inputs, outputs, groups, work)
 
@@ -254,18 +259,18 @@ def _refusal(context: Context, branch: Branch, first: Branch) -> Reason | None:
     return Reason(Code.DIFFERENT_WINDOWS, why)
 
 
-def _inputs(context: Context, source: Value, host: Host) -> int | None:
+def _inputs(context: Context, source: Value, convolution: WeightedLayer) -> int | None:
     """How many channels the source has: by a weight that reads it, or by its shape."""
     if context.has_weights:
-        return int(host.lazy()[0].shape[1]) * host.groups
+        return convolution.inputs
     shape = context.shapes.get(source)
     return shape[1] if shape is not None and len(shape) > 1 else None
 
 
 def _has_shift(branch: Branch) -> bool:
     """Whether it adds something constant, or may do so where there are no weights to tell."""
-    if branch.host is not None:
-        return branch.host.is_biased
+    if branch.convolution is not None:
+        return branch.convolution.is_biased
     return branch.run is not None and not branch.run.affine.is_shiftless
 
 

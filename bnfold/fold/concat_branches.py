@@ -58,7 +58,7 @@ class MergeConcatBranches(OptionalRewrite):
     def _merge(self, context: Context, joint: Layer) -> bool:
         found: list[list[Bundle]] = []
         for family in families(context, joint):
-            if sum(branch.host is not None for branch in family) < 2:
+            if sum(branch.convolution is not None for branch in family) < 2:
                 continue
             refusal = _check(context, joint, family)
             if refusal is not None:
@@ -107,9 +107,9 @@ def _unfit(joint: Layer, branch: Branch) -> Reason | None:
     """Why a branch cannot be merged with any other, if so."""
     if branch.refusal is not None:
         return branch.refusal
-    if branch.host is None:
+    if branch.convolution is None:
         return Reason(Code.NO_HOST, f"{branch.title} is no convolution")
-    if branch.host.groups != 1 or branch.host.layer.kind.is_depthwise:
+    if branch.convolution.groups != 1 or branch.convolution.layer.kind.is_depthwise:
         return Reason(Code.MORE_WORK, f"{branch.title} has groups, which would fall apart")
     if joint.bottoms.count(branch.value) > 1:
         return Reason(Code.OTHER_READER, f"{joint} reads '{branch.value.name}' twice")
@@ -132,15 +132,15 @@ def _apply(context: Context, joint: Layer, row: Sequence[Bundle]) -> list[Branch
     """Make a row of convolutions one; gives the branches that are to go."""
     branches = [bundle.members[0] for bundle in row]
     survivor = min(branches, key=lambda branch: branch.layers[0].index)
-    hosts = [branch.host for branch in branches if branch.host is not None]
+    convolutions = [branch.convolution for branch in branches if branch.convolution is not None]
     layer = survivor.layers[0]
-    assert survivor.host is not None
-    biased = any(host.is_biased for host in hosts)
-    gains = biased and not survivor.host.is_biased
-    outputs = sum(host.channels for host in hosts)
+    assert survivor.convolution is not None
+    biased = any(each.is_biased for each in convolutions)
+    gains = biased and not survivor.convolution.is_biased
+    outputs = sum(each.outputs for each in convolutions)
     if context.has_weights:
-        lazy = [host.lazy() for host in hosts]
-        own = survivor.host.lazy()
+        lazy = [each.lazy() for each in convolutions]
+        own = survivor.convolution.lazy()
         what = str(layer)
         weight = Scaled(Stacked([one for one, _ in lazy], what), (), own[0].dtype, what)
 

@@ -28,7 +28,6 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.blobs import values_of
-from bnfold.fold.channels.current import affine_of
 from bnfold.fold.channels.zeros import zero_outputs
 from bnfold.fold.dialects import Reading
 from bnfold.fold.plan import Entry, Reason, reason_json
@@ -159,7 +158,7 @@ def _starts(context: Context) -> dict[Layer, Vector]:
 
 def _constant_outputs(context: Context, layer: Layer) -> Vector | None:
     if layer.kind.is_affine and len(layer.bottoms) == 1:
-        reading = affine_of(context, layer)
+        reading = context.affine(layer)
         if not isinstance(reading, Reading) or not reading.affine.is_known:
             return None
         scale, shift = reading.affine.scale, reading.affine.shift

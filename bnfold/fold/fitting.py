@@ -13,8 +13,8 @@ from __future__ import annotations
 from bnfold.caffemodel import Blob, CaffemodelError, Weights
 from bnfold.errors import BnfoldError
 from bnfold.fold.blobs import checked_blobs, size_of
-from bnfold.fold.hosts import Host
 from bnfold.fold.plan import Code, Reason
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import ChannelRole, Layer, Net
 from bnfold.prototxt import PrototxtError
 
@@ -55,7 +55,7 @@ def _misfit(layer: Layer) -> Reason | None:
         if layout is None:
             _check_slopes(layer)
         else:
-            Host.of(layer, layout, None, keep_dtype=False, untrusted=None).blobs()
+            WeightedLayer.of(layer).blobs()
     except (BnfoldError, PrototxtError) as error:
         return Reason(Code.UNKNOWN_SHAPE, str(error))
     return None

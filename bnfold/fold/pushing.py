@@ -15,11 +15,11 @@ from typing import TypeAlias
 from bnfold.fold import passing
 from bnfold.fold.affine import Affine
 from bnfold.fold.collapse import no_scale
-from bnfold.fold.hosts import Host
 from bnfold.fold.leaving import names, other_readers, seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Net, Value
 
 
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Move:
-    """An affine that goes into a host or into a run.
+    """An affine that goes into a layer with a weight or into a run.
 
     Attributes:
         target: where it goes.
@@ -43,31 +43,31 @@ class Move:
             share the steps up to there.
     """
 
-    target: Host | Run
+    target: WeightedLayer | Run
     affine: Affine
     at_input: bool
     through: Step | None = None
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers that take it in: a host, or all of a run."""
+        """The layers that take it in: one with a weight, or all of a run."""
         return self.target.layers if isinstance(self.target, Run) else [self.target.layer]
 
     def apply(self, context: Context) -> bool:
-        """Make the move; gives whether a host gains a bias by it."""
+        """Make the move; gives whether a layer gains a bias by it."""
         if isinstance(self.target, Run):
             count = self.affine.channels if self.affine.channels > 1 else None
             extend = self.target.extend_before if self.at_input else self.target.extend_after
             extend(self.affine, count, "what goes into it")
             self.target.touched = True
             return False
-        host = self.target
+        weighted = self.target
         if context.has_weights:
-            absorb = host.absorb_input if self.at_input else host.absorb_output
+            absorb = weighted.absorb_input if self.at_input else weighted.absorb_output
             absorb(self.affine)
-        if host.is_biased or self.affine.is_shiftless:
+        if weighted.is_biased or self.affine.is_shiftless:
             return False
-        host.layer.set(host.param, "bias_term", True)
+        weighted.layer.set(weighted.message, "bias_term", True)
         return True
 
 
@@ -165,9 +165,9 @@ def _into_producer(
     run = context.runs.get(producer)
     if run is not None:
         return _into_run(context, run, Move(run, affine, False, through))
-    host = context.host(producer)
-    if host is not None:
-        return _into_output(context, host, Move(host, affine, False, through))
+    weighted = context.weighted(producer)
+    if weighted is not None:
+        return _into_output(context, weighted, Move(weighted, affine, False, through))
     asked = passing.before(context, producer, affine)
     if isinstance(asked, Reason):
         return asked
@@ -192,10 +192,10 @@ def _into_reader(
     run = context.runs.get(reader)
     if run is not None:
         return _into_run(context, run, Move(run, affine, True, through))
-    host = context.host(reader)
-    if host is not None:
-        refusal = host.input_misfit(affine) or other_users(context.net, [host.layer])
-        return refusal or Move(host, affine, True, through)
+    weighted = context.weighted(reader)
+    if weighted is not None:
+        refusal = weighted.input_refusal(affine) or other_users(context.net, [weighted.layer])
+        return refusal or Move(weighted, affine, True, through)
     asked = passing.behind(context, reader, affine)
     if isinstance(asked, Reason):
         return asked
@@ -210,11 +210,12 @@ def _into_run(context: Context, run: Run, move: Move) -> Move | Reason:
     return no_scale(context, run, move.affine) or move
 
 
-def _into_output(context: Context, host: Host, move: Move) -> Move | Reason:
-    if len(host.layer.tops) != 1:
-        why = f"{host.layer} has {len(host.layer.tops)} tops, which all come from the same weights"
+def _into_output(context: Context, weighted: WeightedLayer, move: Move) -> Move | Reason:
+    if len(weighted.layer.tops) != 1:
+        tops = len(weighted.layer.tops)
+        why = f"{weighted.layer} has {tops} tops, which all come from the same weights"
         return Reason(Code.SHARED_WEIGHTS, why)
-    refusal = host.misfit(move.affine) or other_users(context.net, [host.layer])
+    refusal = weighted.output_refusal(move.affine) or other_users(context.net, [weighted.layer])
     return refusal or move
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar, Protocol
 
-from bnfold.fold.dialects import Reader
-from bnfold.fold.hosts import Host
+from bnfold.fold.dialects import Reader, Reading
 from bnfold.fold.plan import Entry, Plan, Reason
 from bnfold.fold.runs import Run
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Net, Phase, Value, untrusted
 from bnfold.graph.axes import Shape
 
@@ -80,14 +80,25 @@ class Context:
         """Whether numbers are at hand; without them only the structure is planned."""
         return self.net.weights is not None
 
-    def host(self, layer: Layer) -> Host | None:
+    def weighted(self, layer: Layer) -> WeightedLayer | None:
         """The layer as one that can take an affine in, or None."""
-        layout = layer.kind.layout
-        if layout is None:
+        if layer.kind.layout is None:
             return None
         shape = self.shapes.get(layer.bottoms[0]) if layer.bottoms else None
         rank = None if shape is None else len(shape)
-        return Host.of(layer, layout, rank, self.keep_dtype, self.untrusted(layer))
+        return WeightedLayer.of(
+            layer, rank, keep_dtype=self.keep_dtype, untrusted=self.untrusted(layer)
+        )
+
+    def affine(self, layer: Layer) -> Reading | Reason | None:
+        """A layer as an affine function of its first bottom, as it is now: see `Reader.read`.
+
+        Raises:
+            BnfoldError: its blobs do not fit.
+        """
+        shape = self.shapes.get(layer.bottoms[0]) if layer.bottoms else None
+        # What is suspicious was said when the layer was first read.
+        return replace(self.reader, warn=_say_nothing).read(layer, shape)
 
     def untrusted(self, layer: Layer) -> str | None:
         """Why no rewrite may look through a layer or change it, if so: see graph/trust.py."""
@@ -109,6 +120,10 @@ class Context:
     def standing_runs(self) -> list[Run]:
         """The runs that are left, in file order."""
         return list(dict.fromkeys(self.runs.values()))
+
+
+def _say_nothing(warning: str) -> None:
+    pass
 
 
 class Rewrite(Protocol):

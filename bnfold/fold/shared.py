@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from bnfold.fold.absorb_backward import finish, permitted
 from bnfold.fold.blobs import same_values
-from bnfold.fold.hosts import Host
 from bnfold.fold.leaving import seen_by_others, upward
 from bnfold.fold.plan import Reason
 from bnfold.fold.pushing import Move, same_name_outside
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer
 
 
@@ -24,7 +24,7 @@ from bnfold.graph import Layer
 class Sharer:
     """A layer that shares its weights, with the run behind it."""
 
-    host: Host
+    weighted: WeightedLayer
     run: Run
 
 
@@ -54,7 +54,7 @@ class AbsorbShared:
 
     def _group(self, context: Context, producer: Layer) -> list[Sharer]:
         """A layer and all that share weights with it, if each is followed by a run."""
-        if context.host(producer) is None:
+        if context.weighted(producer) is None:
             return []
         others = list(context.net.sharers(producer))
         if not others or not all(map(context.net.runs, others)):
@@ -63,13 +63,13 @@ class AbsorbShared:
         return [one for one in found if one is not None] if all(found) else []
 
     def _check(self, context: Context, one: Sharer, first: Sharer) -> bool:
-        layer, other = one.host.layer, first.host.layer
+        layer, other = one.weighted.layer, first.weighted.layer
         alike = (
-            one.host.has_layout_of(first.host)
+            one.weighted.has_layout_of(first.weighted)
             and layer.blob_names == other.blob_names
             and layer.blob_names[:1] != ("",)
             and bool(layer.blobs)
-            and one.host.misfit(one.run.affine) is None
+            and one.weighted.output_refusal(one.run.affine) is None
             and same_name_outside(context.net, layer) is None
             and not isinstance(permitted(context, one.run, [_move(one)]), Reason)
         )
@@ -79,19 +79,19 @@ class AbsorbShared:
         mine, its = one.run.affine, first.run.affine
         if not bias_is_shared:
             mine, its = mine.without_shift(), its.without_shift()
-        copies = zip(one.host.blobs(), first.host.blobs(), layer.blob_names, strict=False)
+        copies = zip(one.weighted.blobs(), first.weighted.blobs(), layer.blob_names, strict=False)
         return mine.equals(its) and all(same_values(a, b) for a, b, name in copies if name)
 
 
 def _sharer(context: Context, layer: Layer) -> Sharer | None:
-    host = context.host(layer)
-    if host is None or len(layer.tops) != 1 or len(layer.tops[0].readers) != 1:
+    weighted = context.weighted(layer)
+    if weighted is None or len(layer.tops) != 1 or len(layer.tops[0].readers) != 1:
         return None
     if seen_by_others(context.net, layer.tops[0]) or layer.given_blobs is not None:
         return None
     run = context.runs.get(layer.tops[0].readers[0])
-    return None if run is None or upward(context.net, run.layers) else Sharer(host, run)
+    return None if run is None or upward(context.net, run.layers) else Sharer(weighted, run)
 
 
 def _move(sharer: Sharer) -> Move:
-    return Move(sharer.host, sharer.run.affine, False)
+    return Move(sharer.weighted, sharer.run.affine, False)

@@ -121,7 +121,7 @@ class Dense(LazyBlob):
 
 
 @dataclass(frozen=True, eq=False)
-class Pattern:
+class ChannelMap:
     """Which channel a value of a blob belongs to, by its place in the flat blob.
 
     Value i belongs to channel `table[(i // period) % len(table)]`.
@@ -172,9 +172,9 @@ class Scaled(LazyBlob):
         """The vectors with their periods."""
         return self._factors
 
-    def times(self, scale: Vector, pattern: Pattern) -> Scaled:
+    def times(self, scale: Vector, channels: ChannelMap) -> Scaled:
         """The same blob, each value multiplied once more, by its channel's factor."""
-        vector, period = scale[pattern.table], pattern.period
+        vector, period = scale[channels.table], channels.period
         factors = list(self._factors)
         for index, (known, known_period) in enumerate(factors):
             if known_period == period and known.size == vector.size:
@@ -185,7 +185,7 @@ class Scaled(LazyBlob):
         return Scaled(self._source, tuple(factors), self.dtype, self.what)
 
     def weighted_sums(
-        self, weights: Vector, inputs: Pattern, outputs: Pattern, count: int
+        self, weights: Vector, inputs: ChannelMap, outputs: ChannelMap, count: int
     ) -> Vector:
         """For each output channel, the sum of its values, each times its input's weight.
 

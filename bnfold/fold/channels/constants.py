@@ -22,12 +22,12 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.blobs import values_of
-from bnfold.fold.channels.current import affine_of, outputs_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sums import spreads, sums_of
 from bnfold.fold.dialects import Reading
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import ChannelRole, Layer, Layout, Passes, Value
 from bnfold.graph.functions import ZERO_ALONE, Activation, leaky
 
@@ -98,7 +98,7 @@ def _behind(
 def _one(context: Context, layer: Layer, bottom: Constants) -> Constants | None:
     kind = layer.kind
     if kind.is_affine:
-        reading = affine_of(context, layer)
+        reading = context.affine(layer)
         if not isinstance(reading, Reading):
             return None
         scale, shift = reading.affine.scale, reading.affine.shift
@@ -184,7 +184,7 @@ def _depthwise(context: Context, layer: Layer, bottom: Constants) -> Constants:
     known = np.isfinite(bottom.inside)
     if layer.kind.layout is Layout.DECONVOLUTION and spreads(layer):
         known &= (bottom.low == 0) & (bottom.high == 0)
-    outputs = outputs_of(layer)
+    outputs = WeightedLayer.of(layer).outputs
     if not known.any():
         return Constants.none(outputs)
     sums = sums_of(context, layer, bottom, known)

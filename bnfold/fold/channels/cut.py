@@ -26,13 +26,13 @@ import numpy as np
 from bnfold.caffemodel import ArrayBlob, BlobSource
 from bnfold.fold.affine import Vector
 from bnfold.fold.blobs import size_of, values_of
-from bnfold.fold.channels.current import groups_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sliced import Sliced
 from bnfold.fold.channels.sums import Sums, sums_of
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Layout, Value
 
 Absorber = Callable[[Layer, Vector], bool]
@@ -71,7 +71,7 @@ def cut(
             _add_to_bias(context, layer, sums.inside)
     for layer, role in flow.roles.items():
         if role in (Role.MIX, Role.DEPTHWISE):
-            _cut_host(context, flow, layer, role, removed)
+            _cut_weighted(context, flow, layer, role, removed)
         elif role is Role.OWN_NUMBERS:
             lanes = flow.read(layer)
             if lanes is not None and removed[lanes].any():
@@ -80,8 +80,6 @@ def cut(
 
 
 def _add_to_bias(context: Context, layer: Layer, sums: Vector) -> None:
-    layout = layer.kind.layout
-    assert layout is not None
     weight, *bias = layer.blobs
     dtype = weight.dtype if context.keep_dtype else np.dtype(np.float32)
     if bias:
@@ -93,9 +91,9 @@ def _add_to_bias(context: Context, layer: Layer, sums: Vector) -> None:
     layer.give(weight, ArrayBlob(values, dtype))
 
 
-def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: Mask) -> None:
-    layout = layer.kind.layout
-    assert layout is not None
+def _cut_weighted(context: Context, flow: Flow, layer: Layer, role: Role, removed: Mask) -> None:
+    weighted = WeightedLayer.of(layer)
+    layout, message = weighted.layout, weighted.message
     lanes, own = flow.read(layer), flow.own[layer]
     outputs = ~removed[own]
     weight, *bias = layer.blobs
@@ -104,9 +102,8 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
     inputs = unknown if lanes is None else ~removed[lanes]
     if outputs.all() and inputs.all():
         return
-    message = layer.kind.message
     if role is Role.DEPTHWISE:
-        groups = groups_of(layer)
+        groups = weighted.groups
         rows = inputs if layout is Layout.DECONVOLUTION else outputs
         # Columns are the other side of one group, and stay.
         columns = np.ones(size_of(weight) // rows.size, np.bool_)
@@ -115,7 +112,7 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
         if layer.param(message).group != 1:
             layer.set(message, "group", left)
     else:
-        new = _mixed(context, layer, layout, inputs, outputs)
+        new = _mixed(weighted, inputs, outputs)
     if not outputs.all():
         # Only a fork's depthwise type may leave it out.
         if layer.param(message).num_output:
@@ -124,20 +121,17 @@ def _cut_host(context: Context, flow: Flow, layer: Layer, role: Role, removed: M
     layer.give(new, *bias)
 
 
-def _mixed(
-    context: Context, layer: Layer, layout: Layout, inputs: Mask, outputs: Mask
-) -> BlobSource:
+def _mixed(weighted: WeightedLayer, inputs: Mask, outputs: Mask) -> BlobSource:
     """The weight of a layer that mixes channels, without some of its inputs and outputs."""
-    weight = layer.blobs[0]
+    weight, layout = weighted.weight, weighted.layout
     if layout is Layout.INNER_PRODUCT:
         each = size_of(weight) // inputs.size // outputs.size
         inputs = np.repeat(inputs, each)
-        transposed = layer.param("inner_product_param").transpose
-        rows, columns = (inputs, outputs) if transposed else (outputs, inputs)
+        rows, columns = (outputs, inputs) if weighted.rows_are_outputs else (inputs, outputs)
         shape = (*weight.shape[:-2], int(rows.sum()), int(columns.sum()))
         return Sliced(weight, rows, columns, shape)
-    rows, columns = (inputs, outputs) if layout is Layout.DECONVOLUTION else (outputs, inputs)
-    columns = columns.reshape(groups_of(layer), -1)
+    rows, columns = (outputs, inputs) if weighted.rows_are_outputs else (inputs, outputs)
+    columns = columns.reshape(weighted.groups, -1)
     each = size_of(weight) // rows.size // columns.shape[1]
     return _matrix(weight, rows, np.repeat(columns, each, axis=1), each)
 

@@ -30,12 +30,12 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.blobs import size_of
-from bnfold.fold.channels.current import affine_of, groups_of, outputs_of
 from bnfold.fold.channels.ties import Channels, Ties
 from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import AffineForm, ChannelRole, Layer, Layout, Passes, Value
 from bnfold.graph.axes import axis_index, is_channels, item_count
 
@@ -177,7 +177,7 @@ class _Tracer:
         if kind.channels is ChannelRole.CROPPED and len(layer.bottoms) == 2:
             return self._crop()
         if kind.layout is not None:
-            return self._host(kind.layout)
+            return self._weighted()
         if kind.channels is ChannelRole.TIED:
             return self._tied()
         if kind.channels is ChannelRole.JOINED and len(layer.bottoms) > 1:
@@ -209,30 +209,29 @@ class _Tracer:
 
     # ------------------------------------------------------------------ layers with weights
 
-    def _host(self, layout: Layout) -> Role:
-        layer, message = self.layer, self.layer.kind.message
-        outputs = outputs_of(layer)
+    def _weighted(self) -> Role:
+        layer, weighted = self.layer, WeightedLayer.of(self.layer)
+        outputs, groups = weighted.outputs, weighted.groups
         lanes = self.flow.read(layer)
         if len(layer.bottoms) != 1 or not outputs:
             return self._opaque(f"{layer} has several bottoms with the same weights")
-        axis, shape = int(layer.param(message).axis), self.context.shapes.get(layer.bottoms[0])
+        axis, shape = weighted.axis, self.context.shapes.get(layer.bottoms[0])
         if not is_channels(axis, None if shape is None else len(shape)):
             return self._opaque(f"{layer} has axis: {axis}", Code.FIXED)
         made = self.flow.own[layer] = self.flow.new(layer, outputs)
         self.flow.lanes[layer.tops[0]] = made
-        shared, unfit = self._shared(), self._other_inputs(layout, outputs, lanes)
+        shared, unfit = self._shared(), self._other_inputs(weighted, lanes)
         for reason in filter(None, (shared, unfit)):
             self._pin(lanes, reason)
             self._pin(made, reason)
         if unfit:
             return Role.OPAQUE
-        groups = 1 if layout is Layout.INNER_PRODUCT else groups_of(layer)
         if groups == 1:
             return Role.MIX
         why = ""
         if lanes is None or lanes.size % groups or outputs % groups:
             why = f"what {layer} reads cannot be told, and it has groups"
-        elif layout is Layout.DECONVOLUTION and lanes.size > groups:
+        elif weighted.layout is Layout.DECONVOLUTION and lanes.size > groups:
             why = f"{layer} is a deconvolution in groups"
         if why or lanes is None:
             self._pin(lanes, Reason(Code.FIXED, why))
@@ -245,27 +244,20 @@ class _Tracer:
             self.flow.ties.tie(lanes, column)
         return Role.DEPTHWISE
 
-    def _other_inputs(self, layout: Layout, outputs: int, lanes: Channels | None) -> Reason | None:
+    def _other_inputs(self, weighted: WeightedLayer, lanes: Channels | None) -> Reason | None:
         """Why the weight, which fits its layer's text, is not for so many channels, if so."""
         if lanes is None:
             return None
-        weight = self.layer.blobs[0]
-        if layout is Layout.INNER_PRODUCT:
-            fits = size_of(weight) // outputs % lanes.size == 0
-        elif layout is Layout.DECONVOLUTION:
-            fits = weight.shape[0] == lanes.size
-        else:
-            fits = weight.shape[1] * groups_of(self.layer) == lanes.size
         shape = self.context.shapes.get(self.layer.bottoms[0])
         if (
-            layout is not Layout.INNER_PRODUCT
+            weighted.layout is not Layout.INNER_PRODUCT
             and shape is not None
-            and len(shape) != len(weight.shape)
+            and len(shape) != len(weighted.weight.shape)
         ):
             why = f"the weight of {self.layer} is not for a value of {len(shape)} axes"
             return Reason(Code.UNKNOWN_SHAPE, why)
         why = f"the weight of {self.layer} is not for the {lanes.size} channels that it reads"
-        return None if fits else Reason(Code.UNKNOWN_SHAPE, why)
+        return None if weighted.reads(lanes.size) else Reason(Code.UNKNOWN_SHAPE, why)
 
     def _shared(self) -> Reason | None:
         return other_users(self.context.net, [self.layer])
@@ -353,7 +345,7 @@ class _Tracer:
     def _role(self) -> Role | Reason:
         layer = self.layer
         if layer.kind.is_affine:
-            reading = affine_of(self.context, layer)
+            reading = self.context.affine(layer)
             if isinstance(reading, Reason):
                 return Reason(reading.code, f"{layer}: {reading.text}", reading.hint)
             alike = reading is not None and reading.channels is None

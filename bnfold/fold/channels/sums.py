@@ -22,10 +22,10 @@ import numpy as np
 
 from bnfold.fold.affine import Vector
 from bnfold.fold.blobs import rows_of, size_of, values_of
-from bnfold.fold.channels.current import groups_of, outputs_of
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Layout
 from bnfold.graph.trust import window_fields
 from bnfold.graph.windows import Windows, convolution_windows, own_spatial_axes
@@ -54,22 +54,20 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
         inputs: what its input channels are, shape (C,); finite where chosen.
         chosen: which of them count, shape (C,).
     """
-    layout = layer.kind.layout
-    assert layout is not None
-    outputs = outputs_of(layer)
-    weight = layer.blobs[0]
+    weighted = WeightedLayer.of(layer)
+    outputs, weight, layout = weighted.outputs, weighted.weight, weighted.layout
     value = np.where(chosen, inputs.inside, 0.0)
     off = np.where(chosen, inputs.off, 0.0)
     if not value.any() and not off.any():
         return Sums(np.zeros(outputs), np.zeros(outputs))
     size = size_of(weight)
     if layout is Layout.CONVOLUTION:
-        return _convolution(context, layer, value, off, outputs)
-    if layout is Layout.DECONVOLUTION and groups_of(layer) > 1:
-        return _depthwise_deconvolution(layer, value, off, outputs)
-    if layout is Layout.INNER_PRODUCT and not layer.param("inner_product_param").transpose:
+        return _convolution(weighted, value, off)
+    if layout is Layout.DECONVOLUTION and weighted.groups > 1:
+        return _depthwise_deconvolution(weighted, value, off)
+    if weighted.rows_are_outputs:
         each = size // outputs // value.size
-        return _rows_of_outputs(layer, outputs, np.repeat(value, each), np.repeat(off, each))
+        return _rows_of_outputs(weighted, np.repeat(value, each), np.repeat(off, each))
     # Rows are inputs, and columns are outputs (of one group, of one tap).
     each = size // outputs // value.size
     value, off = np.repeat(value, each), np.repeat(off, each)
@@ -81,29 +79,29 @@ def sums_of(context: Context, layer: Layer, inputs: Constants, chosen: Mask) -> 
     return Sums(inside, far)
 
 
-def _depthwise_deconvolution(layer: Layer, value: Vector, off: Vector, outputs: int) -> Sums:
+def _depthwise_deconvolution(weighted: WeightedLayer, value: Vector, off: Vector) -> Sums:
     """One tap, by the rule above, so that the weight is a number for each output."""
-    weight = values_of(layer.blobs[0]).reshape(outputs, -1)[:, 0]
-    each = outputs // value.size
+    weight = values_of(weighted.weight).reshape(weighted.outputs, -1)[:, 0]
+    each = weighted.outputs // value.size
     return Sums(np.repeat(value, each) * weight, np.repeat(off, each) * np.abs(weight))
 
 
-def _rows_of_outputs(layer: Layer, outputs: int, value: Vector, off: Vector) -> Sums:
-    inside, far = np.zeros(outputs), np.zeros(outputs)
-    for first, rows in rows_of(layer.blobs[0], value.size):
+def _rows_of_outputs(weighted: WeightedLayer, value: Vector, off: Vector) -> Sums:
+    inside, far = np.zeros(weighted.outputs), np.zeros(weighted.outputs)
+    for first, rows in rows_of(weighted.weight, value.size):
         here = slice(first, first + len(rows))
         inside[here] = rows @ value
         far[here] = np.abs(rows) @ off
     return Sums(inside, far)
 
 
-def _convolution(context: Context, layer: Layer, value: Vector, off: Vector, outputs: int) -> Sums:
-    groups = groups_of(layer)
+def _convolution(weighted: WeightedLayer, value: Vector, off: Vector) -> Sums:
+    outputs, groups = weighted.outputs, weighted.groups
     reads, makes = value.size // groups, outputs // groups
-    taps = size_of(layer.blobs[0]) // outputs // reads
-    border = _border(layer, taps)
+    taps = size_of(weighted.weight) // outputs // reads
+    border = _border(weighted.layer, taps)
     inside, far = np.zeros(outputs), np.zeros(outputs)
-    for first, rows in rows_of(layer.blobs[0], reads * taps):
+    for first, rows in rows_of(weighted.weight, reads * taps):
         here = np.arange(first, first + len(rows))
         read = (here // makes * reads)[:, None] + np.arange(reads)
         block = rows.reshape(len(rows), reads, taps)

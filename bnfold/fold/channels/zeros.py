@@ -12,11 +12,11 @@ import numpy as np
 from bnfold.caffemodel import Blob, BlobSource
 from bnfold.fold.affine import Vector
 from bnfold.fold.blobs import rows_of, size_of
-from bnfold.fold.channels.current import groups_of, outputs_of
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context
+from bnfold.fold.weighted import WeightedLayer
 from bnfold.fold.weights import Scaled
-from bnfold.graph import Layer, Layout
+from bnfold.graph import Layer
 
 _PIECE = 1 << 16
 """Values that are read at a time."""
@@ -32,20 +32,16 @@ def zero_outputs(context: Context, layer: Layer) -> Mask:
         context: the network.
         layer: a Convolution, Deconvolution or InnerProduct whose weights fit its text.
     """
-    layout = layer.kind.layout
-    assert layout is not None
-    outputs = outputs_of(layer)
-    weight = layer.blobs[0]
-    if layout is Layout.CONVOLUTION or (
-        layout is Layout.INNER_PRODUCT and not layer.param("inner_product_param").transpose
-    ):
+    weighted = WeightedLayer.of(layer)
+    outputs, weight = weighted.outputs, weighted.weight
+    if weighted.rows_are_outputs:
         return _zero_rows(weight, outputs)
-    if layout is Layout.INNER_PRODUCT:
+    if weighted.is_transposed:
         alive = np.zeros(outputs, np.bool_)
         for _, rows in rows_of(weight, outputs):
             alive |= rows.any(0)
         return ~alive
-    return _deconvolution(context, layer, outputs)
+    return _deconvolution(weighted)
 
 
 def _zero_rows(weight: BlobSource, count: int) -> Mask:
@@ -96,10 +92,10 @@ def _in_full(weight: BlobSource, count: int, row: int) -> Mask:
     return zero
 
 
-def _deconvolution(context: Context, layer: Layer, outputs: int) -> Mask:
+def _deconvolution(weighted: WeightedLayer) -> Mask:
     """Row c of the weight has the outputs of the group that input c is in."""
-    weight, groups = layer.blobs[0], groups_of(layer)
-    inputs, makes = weight.shape[0], outputs // groups
+    weight, groups = weighted.weight, weighted.groups
+    inputs, makes = weight.shape[0], weighted.outputs // groups
     row = size_of(weight) // inputs
     alive = np.zeros((groups, makes), np.bool_)
     for first, rows in rows_of(weight, row):

@@ -1,4 +1,6 @@
-"""Layers that can take an affine in, at their output or at their input.
+"""Layers with a weight: convolutions and inner products, and which value is of which channel.
+
+They can take an affine in, at their output or at their input, and lose channels on either side.
 
 For y = W x + b:
 
@@ -20,7 +22,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Affine
 from bnfold.fold.blobs import checked_blobs, size_of, vector
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.weights import Dense, Pattern, Scaled
+from bnfold.fold.weights import ChannelMap, Dense, Scaled
 from bnfold.graph import Layer, Layout
 from bnfold.graph.axes import is_channels
 from bnfold.graph.trust import window_fields
@@ -28,13 +30,14 @@ from bnfold.graph.windows import Windows, convolution_windows, own_spatial_axes
 
 
 @dataclass(frozen=True)
-class Host:
-    """A convolution, deconvolution or inner product.
+class WeightedLayer:
+    """A convolution, deconvolution or inner product, as it is now.
+
+    What it says follows the layer through every rewrite, since nothing of it is kept here.
 
     Attributes:
         layer: the layer itself.
         layout: how its weight is laid out.
-        channels: its output channels, `num_output`, after the rewrites so far.
         rank: how many axes the value has that it reads; None where that cannot be told.
         keep_dtype: whether changed blobs keep the type they are stored in, else float32.
         untrusted: why it is not known what it computes (graph/trust.py), if so.
@@ -42,7 +45,6 @@ class Host:
 
     layer: Layer
     layout: Layout
-    channels: int
     rank: int | None
     keep_dtype: bool
     untrusted: str | None
@@ -51,16 +53,15 @@ class Host:
     def of(
         cls,
         layer: Layer,
-        layout: Layout,
-        rank: int | None,
-        keep_dtype: bool,
-        untrusted: str | None,
-    ) -> Host:
-        """Read a layer as a host.
+        rank: int | None = None,
+        *,
+        keep_dtype: bool = False,
+        untrusted: str | None = None,
+    ) -> WeightedLayer:
+        """Read a layer whose type has a weight.
 
         Args:
             layer: the layer.
-            layout: how its weight is laid out, as its type says.
             rank: how many axes the value has that it reads, where that is known.
             keep_dtype: whether changed blobs keep the type they are stored in.
             untrusted: why it is not known what it computes, if so.
@@ -69,30 +70,106 @@ class Host:
             PrototxtError: a parameter has a bad value.
             BnfoldError: `num_output` is missing.
         """
-        message, depthwise = layer.kind.message, layer.kind.is_depthwise
-        channels = layer.param(message).num_output
-        if not channels and depthwise and layer.blobs:
-            # A depthwise type may leave it out, since it keeps its channels.
-            channels = next(iter(layer.blobs[0].shape), 0)
-        if not channels and not depthwise:
+        layout = layer.kind.layout
+        assert layout is not None
+        found = cls(layer, layout, rank, keep_dtype, untrusted)
+        if not found.outputs and not layer.kind.is_depthwise:
             raise BnfoldError(f"{layer} (line {layer.line}) has no num_output; add it")
-        return cls(layer, layout, channels, rank, keep_dtype, untrusted)
+        return found
+
+    # ------------------------------------------------------------------ what it is
 
     @property
-    def param(self) -> str:
+    def message(self) -> str:
         """The name of the message that describes it."""
         return self.layer.kind.message
 
-    def has_layout_of(self, other: Host) -> bool:
-        """Whether each value of its weight belongs to the same channel as in another host."""
+    @property
+    def outputs(self) -> int:
+        """How many channels it makes; 0 where that cannot be told."""
+        written = int(self.layer.param(self.message).num_output)
+        if not written and self.layer.kind.is_depthwise and self.layer.blobs:
+            # These keep their channels, and may leave num_output out.
+            return next(iter(self.layer.blobs[0].shape), 0)
+        return written
+
+    @property
+    def groups(self) -> int:
+        """How many groups its channels are in; one for each in a depthwise type of a fork."""
+        if self.layout is Layout.INNER_PRODUCT:
+            return 1
+        written = max(1, int(self.layer.param(self.message).group))
+        # These have a group for each channel whether their text says so or not.
+        return self.outputs or 1 if self.layer.kind.is_depthwise and written == 1 else written
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether it has a bias, its own or a folded one."""
+        return bool(self.layer.param(self.message).bias_term)
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether it is an inner product whose weight has a row for each input."""
+        inner = self.layout is Layout.INNER_PRODUCT
+        return inner and bool(self.layer.param(self.message).transpose)
+
+    @property
+    def rows_are_outputs(self) -> bool:
+        """Whether its weight has a row for each output, else for each input."""
+        return self.layout is not Layout.DECONVOLUTION and not self.is_transposed
+
+    @property
+    def axis(self) -> int:
+        """The axis of the channels, as the parameters have it; may be negative."""
+        return int(self.layer.param(self.message).axis)
+
+    @property
+    def weight(self) -> BlobSource:
+        """Its weight, which need not fit its parameters: `blobs` checks that."""
+        return self.layer.blobs[0]
+
+    @property
+    def window_fields(self) -> tuple[str, ...]:
+        """What its parameters say of its window that Caffe has no field for."""
+        return window_fields(self.layer)
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs its weight has: channels, for an inner product values.
+
+        Raises:
+            BnfoldError: its blobs do not fit the parameters.
+        """
+        weight = self.blobs()[0]
+        shape = weight.shape
+        if self.layout is Layout.INNER_PRODUCT:
+            return size_of(weight) // self.outputs
+        if self.layout is Layout.DECONVOLUTION:
+            return shape[0]
+        return shape[1] * self.groups
+
+    def reads(self, channels: int) -> bool:
+        """Whether its weight is for so many input channels.
+
+        Raises:
+            BnfoldError: its blobs do not fit the parameters.
+        """
+        if self.layout is Layout.INNER_PRODUCT:
+            return self.inputs % channels == 0
+        return self.inputs == channels
+
+    def has_layout_of(self, other: WeightedLayer) -> bool:
+        """Whether each value of its weight belongs to the same channel as in another layer."""
         mine, its = (
-            (host.layout, host.channels, host.is_biased, host._group, host._transposed)
-            for host in (self, other)
+            (one.layout, one.outputs, one.is_biased, one.groups, one.is_transposed)
+            for one in (self, other)
         )
         return mine == its
 
-    def misfit(self, affine: Affine) -> Reason | None:
-        """Why the channels of this layer are not those of an affine behind it, if so.
+    # ------------------------------------------------------------------ what it can take in
+
+    def output_refusal(self, affine: Affine) -> Reason | None:
+        """The reason this layer cannot absorb the affine at its output, or None.
 
         Raises:
             BnfoldError: their numbers differ, so that the files cannot belong together.
@@ -100,16 +177,16 @@ class Host:
         refusal = self._off_channels("its outputs are not the channels that are normalised")
         if refusal:
             return refusal
-        if self.channels and affine.channels not in (1, self.channels):
+        if self.outputs and affine.channels not in (1, self.outputs):
             raise BnfoldError(
-                f"{self.layer} (line {self.layer.line}) has num_output {self.channels}, but what "
+                f"{self.layer} (line {self.layer.line}) has num_output {self.outputs}, but what "
                 f"follows it has numbers for {affine.channels} channels; do the two files belong "
                 "together?"
             )
         return None
 
-    def input_misfit(self, affine: Affine) -> Reason | None:
-        """Why an affine in front of this layer cannot go into its weights, if so."""
+    def input_refusal(self, affine: Affine) -> Reason | None:
+        """The reason this layer cannot absorb the affine at its input, or None."""
         if len(self.layer.bottoms) != 1:
             why = f"{self.layer} has {len(self.layer.bottoms)} bottoms with the same weights"
             return Reason(Code.SHARED_WEIGHTS, why)
@@ -122,6 +199,21 @@ class Host:
                 why = f"whether it fits {self.layer} depends on its shift, and there are no weights"
                 return Reason(Code.NEEDS_WEIGHTS, why, "give the weights with --weights")
             return refusal
+        return None
+
+    def _off_channels(self, why: str) -> Reason | None:
+        """Why nothing per channel can go in or out: it is not trusted, or its `axis` is not 1."""
+        if self.untrusted:
+            return Reason(Code.NO_HOST, self.untrusted)
+        acts = is_channels(self.axis, self.rank)
+        if acts is None:
+            return Reason(
+                Code.UNKNOWN_SHAPE,
+                f"{self.layer} has axis: {self.axis}, and how many axes it reads cannot be told",
+                "write `axis: 1` if it acts on channels",
+            )
+        if not acts:
+            return Reason(Code.NOT_PER_CHANNEL, f"{self.layer} has axis: {self.axis}, so {why}")
         return None
 
     def _meets_padding(self) -> Reason | None:
@@ -146,10 +238,7 @@ class Host:
             "with `pad: 0` it would fold",
         )
 
-    @property
-    def window_fields(self) -> tuple[str, ...]:
-        """What its parameters say of its window that Caffe has no field for."""
-        return window_fields(self.layer)
+    # ------------------------------------------------------------------ its blobs
 
     def blobs(self) -> Sequence[BlobSource]:
         """The weight, and the bias where the layer has one, checked against the parameters.
@@ -160,8 +249,8 @@ class Host:
         count, what = (2, "weight and bias") if self.is_biased else (1, "weight, without a bias")
         blobs = checked_blobs(self.layer, {count: what})
         self._check_weight(blobs[0])
-        if self.is_biased and size_of(blobs[1]) != self.channels:
-            raise self._belongs(f"its bias has {size_of(blobs[1])} values", f"{self.channels}")
+        if self.is_biased and size_of(blobs[1]) != self.outputs:
+            raise self._belongs(f"its bias has {size_of(blobs[1])} values", f"{self.outputs}")
         return blobs
 
     def _check_weight(self, weight: BlobSource) -> None:
@@ -169,19 +258,19 @@ class Host:
         if self.layout is Layout.INNER_PRODUCT:
             # V1 files store the matrix as 1 x 1 x N x K (BVLC caffe, Blob::ShapeEquals).
             rows, columns = (1, 1, *shape)[-2:]
-            outputs = columns if self._transposed else rows
-            fits = outputs == self.channels and size == rows * columns > 0
-            expected = f"{self.channels} outputs on axis {int(self._transposed)}"
+            outputs = columns if self.is_transposed else rows
+            fits = outputs == self.outputs and size == rows * columns > 0
+            expected = f"{self.outputs} outputs on axis {int(self.is_transposed)}"
         else:
             spatial = tuple(shape[2:])
             windows = convolution_windows(self.layer, len(spatial))
             kernel = windows.kernel if windows else None
             first, second = (*shape, 0, 0)[:2]
-            outputs = second * self._group if self.layout is Layout.DECONVOLUTION else first
-            fits = len(shape) > 1 and size > 0 and outputs == self.channels
-            fits &= first % self._group == 0 and spatial == kernel
+            outputs = second * self.groups if self.layout is Layout.DECONVOLUTION else first
+            fits = len(shape) > 1 and size > 0 and outputs == self.outputs
+            fits &= first % self.groups == 0 and spatial == kernel
             taps = "x".join(map(str, kernel)) if kernel else "of another number of axes"
-            expected = f"num_output {self.channels}, group {self._group}, kernel {taps}"
+            expected = f"num_output {self.outputs}, group {self.groups}, kernel {taps}"
         if not fits:
             raise self._belongs(f"its weight has shape {'x'.join(map(str, shape))}", expected)
 
@@ -198,11 +287,11 @@ class Host:
             BnfoldError: the stored blobs do not fit the prototxt, or its bias is not finite.
         """
         weight, bias = self.lazy()
-        affine = affine.over(self.channels)
+        affine = affine.over(self.outputs)
         assert affine.scale is not None
         assert affine.shift is not None
         scale, shift = affine.scale, affine.shift
-        scaled = weight.times(scale, self._outputs(weight.shape))
+        scaled = weight.times(scale, self.output_map(weight.shape))
         if affine.is_shiftless and not self.is_biased:
             self._set(scaled, None)
         else:
@@ -215,23 +304,18 @@ class Host:
             BnfoldError: as for `absorb_output`, or the channels are not those of the input.
         """
         weight, bias = self.lazy()
-        inputs = self._inputs(weight.shape, affine.channels)
-        outputs = self._outputs(weight.shape)
+        inputs = self.input_map(weight.shape, affine.channels)
+        outputs = self.output_map(weight.shape)
         affine = affine.over(int(inputs.table.max()) + 1)
         assert affine.scale is not None
         assert affine.shift is not None
-        shift, channels = affine.shift, self.channels
+        shift, channels = affine.shift, self.outputs
         scaled = weight.times(affine.scale, inputs)
         if not affine.is_shiftless:
             bias = bias.mapped(
                 lambda values: values + weight.weighted_sums(shift, inputs, outputs, channels)
             )
         self._set(scaled, bias if self.is_biased or not affine.is_shiftless else None)
-
-    @property
-    def is_biased(self) -> bool:
-        """Whether it has a bias, its own or a folded one."""
-        return bool(self.layer.param(self.param).bias_term)
 
     def lazy(self) -> tuple[Scaled, Dense]:
         """Weight and bias as blobs that are computed, so that more can be folded into them.
@@ -250,67 +334,31 @@ class Host:
             return weight, self._no_bias(weight)
         bias = blobs[1]
         if not isinstance(bias, Dense):
-            values = vector(self.layer, bias, self.channels, "bias")
+            values = vector(self.layer, bias, self.outputs, "bias")
             bias = Dense.of(values, types[1], f"bias of {self.layer}")
         return weight, bias
 
     def _no_bias(self, weight: Scaled) -> Dense:
-        return Dense.of(np.zeros(self.channels), weight.dtype, f"bias of {self.layer}")
+        return Dense.of(np.zeros(self.outputs), weight.dtype, f"bias of {self.layer}")
 
     def _set(self, weight: Scaled, bias: Dense | None) -> None:
         self.layer.give(*([weight] if bias is None else [weight, bias]))
 
-    @property
-    def _transposed(self) -> bool:
-        return self.layout is Layout.INNER_PRODUCT and bool(self.layer.param(self.param).transpose)
-
-    @property
-    def groups(self) -> int:
-        """How many groups its channels are in; one for each in a depthwise type of a fork."""
-        return self.channels if self.layer.kind.is_depthwise and self._group == 1 else self._group
-
-    @property
-    def _group(self) -> int:
-        return (
-            max(1, self.layer.param(self.param).group)
-            if self.layout is not Layout.INNER_PRODUCT
-            else 1
-        )
-
-    @property
-    def _axis(self) -> int:
-        return int(self.layer.param(self.param).axis)
-
-    def _off_channels(self, why: str) -> Reason | None:
-        """Why nothing per channel can go in or out: it is not trusted, or its `axis` is not 1."""
-        if self.untrusted:
-            return Reason(Code.NO_HOST, self.untrusted)
-        acts = is_channels(self._axis, self.rank)
-        if acts is None:
-            return Reason(
-                Code.UNKNOWN_SHAPE,
-                f"{self.layer} has axis: {self._axis}, and how many axes it reads cannot be told",
-                "write `axis: 1` if it acts on channels",
-            )
-        if not acts:
-            return Reason(Code.NOT_PER_CHANNEL, f"{self.layer} has axis: {self._axis}, so {why}")
-        return None
-
-    def _outputs(self, shape: tuple[int, ...]) -> Pattern:
+    def output_map(self, shape: tuple[int, ...]) -> ChannelMap:
         """Which output channel each value of a weight of this shape belongs to."""
         size = int(np.prod(shape))
         if self.layout is Layout.INNER_PRODUCT:
-            period = 1 if self._transposed else size // self.channels
-            return Pattern(np.arange(self.channels), period)
+            period = 1 if self.is_transposed else size // self.outputs
+            return ChannelMap(np.arange(self.outputs), period)
         if self.layout is Layout.CONVOLUTION:
-            return Pattern(np.arange(self.channels), size // self.channels)
+            return ChannelMap(np.arange(self.outputs), size // self.outputs)
         # Row (c, j) of a deconvolution's weight makes output j of the group that c is in.
-        each = self.channels // self._group
-        inputs = np.arange(shape[0])[:, None] // (shape[0] // self._group)
+        each = self.outputs // self.groups
+        inputs = np.arange(shape[0])[:, None] // (shape[0] // self.groups)
         table = (inputs * each + np.arange(each)).ravel()
-        return Pattern(table, size // table.size)
+        return ChannelMap(table, size // table.size)
 
-    def _inputs(self, shape: tuple[int, ...], channels: int) -> Pattern:
+    def input_map(self, shape: tuple[int, ...], channels: int) -> ChannelMap:
         """Which input channel each value of a weight of this shape belongs to.
 
         Raises:
@@ -318,24 +366,23 @@ class Host:
         """
         size = int(np.prod(shape))
         if self.layout is Layout.INNER_PRODUCT:
-            inputs = size // self.channels
+            inputs = size // self.outputs
             if inputs % channels:
                 raise self._belongs(f"its weight takes {inputs} inputs", f"{channels} channels")
             columns = np.arange(channels), inputs // channels
-            return Pattern(columns[0], columns[1] * (self.channels if self._transposed else 1))
+            return ChannelMap(columns[0], columns[1] * (self.outputs if self.is_transposed else 1))
         if self.layout is Layout.DECONVOLUTION:
             table, period = np.arange(shape[0]), size // shape[0]
         else:
             # Row (o, c) of a grouped weight reads input c of the group that o is in. A fork's
             # depthwise type has as many groups as outputs, whether its text says so or not.
-            group = self.groups
-            first = np.arange(shape[0])[:, None] // (shape[0] // group) * shape[1]
+            first = np.arange(shape[0])[:, None] // (shape[0] // self.groups) * shape[1]
             table = (first + np.arange(shape[1])).ravel()
             period = size // table.size
         expected = int(table.max()) + 1
         if channels not in (1, expected):
             raise self._belongs(f"its weight takes {expected} channels", f"{channels}")
-        return Pattern(table, period)
+        return ChannelMap(table, period)
 
 
 def conv_windows(layer: Layer) -> Windows:

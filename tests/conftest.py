@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bnfold.fold import driver
+from bnfold.fold import driver, options
 from bnfold.runtimes import EngineMissingError, open_runtime
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
@@ -62,10 +62,10 @@ def pycaffe(engines):
 @pytest.fixture(scope="session", autouse=True)
 def links_hold_after_each_rewrite():
     """Have every rewrite that a test runs leave a network whose links hold."""
-    known = [each for each in vars(driver).values() if isinstance(each, type)]
-    rewrites = [each for each in known if each.__module__.startswith("bnfold.fold.")]
-    rewrites = [each for each in rewrites if each is not driver.Rewrite and hasattr(each, "run")]
-    assert driver.Collapse in rewrites
+    known = [each for one in (driver, options) for each in vars(one).values()]
+    rewrites = {each for each in known if isinstance(each, type) and "run" in vars(each)}
+    rewrites -= {driver.Rewrite, options.OptionalRewrite}
+    assert {driver.Collapse, options.MergeBranches} <= rewrites
     with pytest.MonkeyPatch.context() as patch:
         for rewrite in rewrites:
             patch.setattr(rewrite, "run", _proven(rewrite.run))

@@ -40,10 +40,16 @@ def option(default: Any, text: str, **more: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
-def switch(rewrite: type[OptionalRewrite]) -> Any:
-    """A field of a dataclass that turns a rewrite on or off."""
-    metadata = {"option": Option(rewrite.help), "rewrite": rewrite}
+def switch(rewrite: type[OptionalRewrite], *more: type[OptionalRewrite]) -> Any:
+    """A field of a dataclass that turns a rewrite on or off, and others of its file with it."""
+    metadata = {"option": Option(rewrite.help), "rewrites": (rewrite, *more)}
     return field(default=rewrite.on, metadata=metadata)
+
+
+def rewrites_of(chosen: Field[Any]) -> tuple[type[OptionalRewrite], ...]:
+    """The rewrites that a field turns on or off."""
+    found: tuple[type[OptionalRewrite], ...] = chosen.metadata.get("rewrites", ())
+    return found
 
 
 def option_of(chosen: Field[Any]) -> Option:

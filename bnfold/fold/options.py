@@ -20,7 +20,7 @@ from bnfold.fold.collapse import Collapse
 from bnfold.fold.concat_branches import MergeConcatBranches
 from bnfold.fold.dead_channels import RemoveDead
 from bnfold.fold.engine import EngineCaffe
-from bnfold.fold.option import Option, option, option_of, switch
+from bnfold.fold.option import Option, option, option_of, rewrites_of, switch
 from bnfold.fold.plan import Entry
 from bnfold.fold.rewrite import OptionalRewrite
 from bnfold.graph import LAYER_TYPES, Phase
@@ -126,17 +126,15 @@ class MergeOptions:
     @classmethod
     def entries(cls) -> tuple[type[Entry], ...]:
         """What the rewrites add to a report, in the order in which it has them."""
-        rewrites = [
-            field.metadata["rewrite"] for field in fields(cls) if "rewrite" in field.metadata
-        ]
+        rewrites = (rewrite for field in fields(cls) for rewrite in rewrites_of(field))
         return tuple(dict.fromkeys(rewrite.entry for rewrite in rewrites))
 
     def rewrites(self, *, last: bool) -> Iterator[OptionalRewrite]:
         """The rewrites that are turned on: those that come last, or those that run in turns."""
         for field in fields(self):
-            rewrite = field.metadata.get("rewrite")
-            if rewrite is not None and rewrite.last == last and getattr(self, field.name):
-                yield rewrite()
+            for rewrite in rewrites_of(field):
+                if rewrite.last == last and getattr(self, field.name):
+                    yield rewrite()
 
 
 def _described() -> str:

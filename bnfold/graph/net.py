@@ -321,17 +321,19 @@ class Net:
         layer.removed = True
 
     def remove_into_readers(self, layer: Layer) -> None:
-        """Take a layer out; what read its only top now reads its only bottom.
+        """Take a layer out; what read its top now reads its only bottom.
 
         The bottom's name lives on, and must still mean the same where those readers stand:
-        see `reaches`, and `Memory.can_reread`.
+        see `reaches`, and `Memory.can_reread`. Several tops are the bottom's own memory.
         """
-        self.memory.reread(layer)
-        (bottom,), (top,) = layer.bottoms, layer.tops
+        (bottom,), tops = layer.bottoms, layer.tops
+        if len(tops) == 1:
+            self.memory.reread(layer)
         at = bottom.readers.index(layer)
-        bottom.readers[at : at + 1] = top.readers
-        for reader in top.readers:
-            reader.bottoms = [bottom if value is top else value for value in reader.bottoms]
+        readers = [reader for top in tops for reader in top.readers]
+        bottom.readers[at : at + 1] = readers
+        for reader in readers:
+            reader.bottoms = [bottom if value in tops else value for value in reader.bottoms]
         layer.removed = True
 
     def disconnect(self, layer: Layer, places: Container[int]) -> None:

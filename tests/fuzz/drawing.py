@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bnfold import MergeOptions
+
 from .grammar.affines import Affines
 from .grammar.hosts import Hosts
 from .grammar.joins import Joins
@@ -108,15 +110,10 @@ class Drawing(Affines, Hosts, Joins, Shapes):
         if self.chance(0.1):
             options.update(threshold=0.0, round_to=1, merge=self.chance(0.5))
             return Case(tuple(self.nodes), "prune", options, self.seed)
-        for option, usual, odds in (
-            ("branches", True, 0.1),
-            ("concat_branches", False, 0.3),
-            ("dead_channels", True, 0.15),
-            ("collapse", True, 0.15),
-            ("engine_caffe", True, 0.2),
-            ("keep_dtype", False, 0.15),
-        ):
-            if self.chance(odds):
+        for option, (usual, _) in MergeOptions.declared().items():
+            # These two exclude each other, and the second is tested elsewhere.
+            free = isinstance(usual, bool) and option != "float32"
+            if free and self.chance(0.15 if usual else 0.25):
                 options[option] = not usual
         if self.chance(0.1):
             chosen = self.random.choice(self.nodes).name

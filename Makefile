@@ -35,8 +35,9 @@ docs: $(VENV)/.dev
 demo: $(VENV)/.demo
 	@PATH="$(abspath $(BIN)):$$PATH" examples/digits/demo.sh
 
+# In as many processes as there are cores, in an order whose seed the last lines name.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -18,8 +18,11 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 TOOLS = Path(__file__).parent.parent / "tools"
 
 
-def pytest_terminal_summary(terminalreporter):
-    """A line for each reason why tests were skipped, and how many they were."""
+def pytest_terminal_summary(terminalreporter, config):
+    """How to have this order of tests again; a line for each reason why tests were skipped."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"the order of tests: -p randomly --randomly-seed={seed}")
     reasons = Counter()
     for report in terminalreporter.stats.get("skipped", ()):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr

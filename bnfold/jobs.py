@@ -15,7 +15,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
 from bnfold.outputs import Outputs, settle
-from bnfold.prototxt import Document, PrototxtError, load
+from bnfold.prototxt import PrototxtError, load
 from bnfold.report import Counts, Report, after_writing
 
 _HDF5_ENDING = ".caffemodel.h5"
@@ -92,13 +92,13 @@ class MergeJob:
         with self._folded() as folding:
             return self._write(outputs, folding)
 
-    def write_from(self, outputs: Outputs, document: Document, stored: Weights) -> Report:
-        """Fold and write a network that is not in the job's files, but was made from them."""
-        return self._write(outputs, self._fold(document, stored, None))
+    def write_net(self, outputs: Outputs, net: Net, stored: Weights) -> Report:
+        """Fold and write a network of the job's files, whatever rewrites have made of it."""
+        return self._write(outputs, self._fold(net, stored, None))
 
-    def rehearse_from(self, document: Document, stored: Weights) -> Report:
-        """Do what `write_from` does, and keep nothing."""
-        return self._rehearse(self._fold(document, stored, None))
+    def rehearse_net(self, net: Net, stored: Weights) -> Report:
+        """Do what `write_net` does, and keep nothing."""
+        return self._rehearse(self._fold(net, stored, None))
 
     def _write(self, outputs: Outputs, folding: Folding) -> Report:
         self.check_suffix(folding.stored)
@@ -142,17 +142,17 @@ class MergeJob:
     def _folded(self) -> Iterator[Folding]:
         settle([self.model, self.weights])
         with open_weights(self.weights) as stored:
-            yield self._fold(load(self.model), stored, self.weights.stat().st_size)
+            net = read_net(self.model, self.options, stored)
+            yield self._fold(net, stored, self.weights.stat().st_size)
 
-    def _fold(self, document: Document, stored: Weights, size: int | None) -> Folding:
-        net = net_of(document, self.model, self.options, stored)
+    def _fold(self, net: Net, stored: Weights, size: int | None) -> Folding:
         with naming(self.model):
             shapes = infer_shapes(net)
-            before = Counts.of(net, self.options, shapes, {}, size)
+            before = Counts.of(net, shapes, size)
             plan = fold(net, self.options, shapes)
             edits, additions = weight_edits(net), weight_additions(net)
             shapes = infer_shapes(net)
-            after = Counts.of(net, self.options, shapes, edits, None)
+            after = Counts.of(net, shapes, None)
             after = after_writing(after, plan, self.options)
             text = edit_document(net).to_bytes()
         return Folding(stored, text, edits, additions, plan, before, after)
@@ -194,10 +194,10 @@ def plan_only(model: Path, weights: Path | None, options: MergeOptions) -> Repor
         net = read_net(model, options, stored)
         stack.enter_context(naming(model))
         shapes = infer_shapes(net)
-        before = Counts.of(net, options, shapes, {}, size)
+        before = Counts.of(net, shapes, size)
         plan = fold(net, options, shapes)
         shapes = infer_shapes(net)
-        after = Counts.of(net, options, shapes, weight_edits(net), None)
+        after = Counts.of(net, shapes, None)
         after = after_writing(after, plan, options)
     return Report(model, weights, None, None, options.phase, plan, before, after)
 
@@ -209,16 +209,7 @@ def read_net(model: Path, options: MergeOptions, stored: Weights | None) -> Net:
         PrototxtError: the prototxt is malformed.
         BnfoldError: no layer of the model has weights in the weights file.
     """
-    return net_of(load(model), model, options, stored)
-
-
-def net_of(document: Document, model: Path, options: MergeOptions, stored: Weights | None) -> Net:
-    """The network of a phase in a document, which was read from `model`.
-
-    Raises:
-        PrototxtError, BnfoldError: as for `read_net`.
-    """
-    net = build(document, options.phase, stored, options.treat_as)
+    net = build(load(model), options.phase, stored, options.treat_as)
     if stored is None or any(layer.blobs for layer in net.layers):
         return net
     raise BnfoldError(

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnfold.aliases import PathLike
-from bnfold.caffemodel import EditedWeights, LayerEdit, Weights, open_weights
+from bnfold.caffemodel import Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
-from bnfold.graph import infer_shapes
+from bnfold.graph import Net, infer_shapes
 from bnfold.jobs import MergeJob, compute_only, folded_name, naming, read_net
 from bnfold.outputs import Outputs, settle
-from bnfold.prototxt import Document, parse
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
 from bnfold.report import Counts, Report, after_writing
 from bnfold.whole import read_whole
@@ -29,14 +28,12 @@ class Pruned:
 
     Attributes:
         stored: the weights file, open.
-        text: the new prototxt.
-        edits: what changes in the weights file, by layer name.
+        net: the network without what was taken out.
         report: what was taken out; without outputs.
     """
 
     stored: Weights
-    text: bytes
-    edits: dict[str, LayerEdit]
+    net: Net
     report: PruneReport
 
 
@@ -86,30 +83,27 @@ class PruneJob:
                 return self._write_merged(outputs, pruned)
             self.files.check_suffix(pruned.stored)
             with outputs.open(self.files.output_weights) as descriptor, naming(self.files.model):
-                pruned.stored.write(descriptor, pruned.edits, float32=self.files.options.float32)
+                edits = weight_edits(pruned.net)
+                pruned.stored.write(descriptor, edits, float32=self.files.options.float32)
                 size = os.fstat(descriptor).st_size
-            outputs.write(self.files.output_model, pruned.text)
+            outputs.write(self.files.output_model, edit_document(pruned.net).to_bytes())
             return self._written(pruned.report, replace(pruned.report.after, weights_bytes=size))
 
     def rehearse(self) -> PruneReport:
         """Compute every output value of the pruning and write none."""
         with self._pruned() as pruned:
             if self.merge:
-                merged = self.files.rehearse_from(*self._smaller(pruned))
+                merged = self.files.rehearse_net(pruned.net, pruned.stored)
                 return _with_merge(replace(pruned.report, after=merged.after), merged)
             with naming(self.files.model):
-                compute_only(pruned.stored, pruned.edits, float32=self.files.options.float32)
+                edits = weight_edits(pruned.net)
+                compute_only(pruned.stored, edits, float32=self.files.options.float32)
             return pruned.report
 
     def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:
-        """Fold what was pruned, as it will be; the weights are written once, at the end."""
-        merged = self.files.write_from(outputs, *self._smaller(pruned))
+        """Fold what was pruned; the weights are written once, at the end."""
+        merged = self.files.write_net(outputs, pruned.net, pruned.stored)
         return _with_merge(self._written(pruned.report, merged.after), merged)
-
-    def _smaller(self, pruned: Pruned) -> tuple[Document, Weights]:
-        """The pruned network, as if its files had been written and opened."""
-        text = pruned.text.decode("utf-8", "surrogateescape")
-        return parse(text, str(self.files.model)), EditedWeights(pruned.stored, pruned.edits)
 
     def _written(self, report: PruneReport, after: Counts) -> PruneReport:
         return replace(
@@ -127,15 +121,14 @@ class PruneJob:
             net = read_net(self.files.model, options, stored)
             shapes = infer_shapes(net)
             size = self.files.weights.stat().st_size
-            before = Counts.of(net, options, shapes, {}, size)
+            before = Counts.of(net, shapes, size)
             with naming(self.files.model):
                 context = context_of(net, plan, options, shapes)
                 old = sizes(context, shapes)
                 slimmed = slim(context, self.wish)
             shapes = infer_shapes(net)
             new = sizes(context, shapes)
-            edits = weight_edits(net)
-            after = Counts.of(net, options, shapes, edits, None)
+            after = Counts.of(net, shapes, None)
             if not self.merge:
                 after = after_writing(after, plan, options)
             layers = [
@@ -163,7 +156,7 @@ class PruneJob:
                 before,
                 after,
             )
-            yield Pruned(stored, edit_document(net).to_bytes(), edits, report)
+            yield Pruned(stored, net, report)
 
 
 _MOST = 1 << 20

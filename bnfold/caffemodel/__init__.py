@@ -18,7 +18,6 @@ from .edits import LayerEdit, NewLayer
 from .errors import CaffemodelError
 from .fields import v1_type
 from .opening import open_weights
-from .overlay import EditedWeights
 from .surface import LayerRecord, Weights
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "Blob",
     "BlobSource",
     "CaffemodelError",
-    "EditedWeights",
     "LayerEdit",
     "LayerRecord",
     "NewLayer",

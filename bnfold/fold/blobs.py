@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bnfold.caffemodel import Blob, BlobSource
-from bnfold.caffemodel.overlay import ComputedBlob
+from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
 from bnfold.fold.affine import Vector
 from bnfold.graph import Layer
@@ -74,15 +74,22 @@ def vector(layer: Layer, blob: BlobSource, size: int | None, what: str) -> Vecto
 
 def same_values(one: BlobSource, other: BlobSource) -> bool:
     """Whether two blobs hold the same numbers, in the same order."""
-    mine, its = _readable(one), _readable(other)
-    pieces = range(0, mine.size, _PIECE)
-    return mine.size == its.size and all(
-        np.array_equal(mine.read(at, at + _PIECE), its.read(at, at + _PIECE)) for at in pieces
-    )
+    if size_of(one) != size_of(other):
+        return False
+    pairs = zip(_pieces(one), _pieces(other), strict=True)
+    return all(np.array_equal(mine, its) for mine, its in pairs)
 
 
-def _readable(blob: BlobSource) -> Blob:
-    return blob if isinstance(blob, Blob) else ComputedBlob(blob, "", 0, is_hdf5=False)
+def _pieces(blob: BlobSource) -> Iterator[npt.NDArray[np.floating[Any]]]:
+    """The values in pieces of one length, however many a blob gives at a time."""
+    kept: npt.NDArray[np.floating[Any]] = np.zeros(0, blob.dtype)
+    for chunk in blob.chunks(_PIECE):
+        kept = np.concatenate([kept, chunk]) if kept.size else chunk
+        if kept.size >= _PIECE:
+            yield kept[:_PIECE]
+            kept = kept[_PIECE:]
+    if kept.size:
+        yield kept
 
 
 def size_of(blob: BlobSource) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bnfold.caffemodel import Blob, BlobSource, LayerEdit, Weights
+from bnfold.caffemodel import Blob, BlobSource, Weights
 from bnfold.errors import CheckFailedError
 from bnfold.fold import Code, Fate, MergeOptions, Outcome, Plan
 from bnfold.graph import LAYER_TYPES, Net, Phase, Value
@@ -50,25 +50,24 @@ class Counts:
     def of(
         cls,
         net: Net,
-        options: MergeOptions,
         shapes: Mapping[Value, Shape | None],
-        edits: dict[str, LayerEdit],
         size: int | None,
     ) -> Counts:
         """Count a network as it is after the rewrites so far.
 
         Args:
             net: the network, with its weights where there are some.
-            options: how it is read.
             shapes: the shapes of its values.
-            edits: what will be changed in the weights file.
             size: the size of the file in bytes, where it is known.
         """
         layers = list(net.layers)
         affine = sum(layer.kind.is_affine for layer in layers)
         cost = network_cost(net, shapes)
-        parameters = None if net.weights is None else _parameters(net, net.weights, edits)
-        raw = None if net.weights is None else _raw_blobs(net.weights, edits)
+        parameters = raw = None
+        if net.weights is not None:
+            blobs = _blobs(net, net.weights)
+            parameters = sum(math.prod(blob.shape) for blob in blobs)
+            raw = sum(_is_raw(blob, net.weights) for blob in blobs)
         work = cost.operations, cost.bytes, len(cost.unknown)
         return cls(len(layers), affine, *work, parameters, size, raw)
 
@@ -163,27 +162,27 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _parameters(net: Net, stored: Weights, edits: dict[str, LayerEdit]) -> int:
-    added = [layer.blobs or () for layer in net.layers if layer.record is None]
-    total = sum(math.prod(blob.shape) for blobs in added for blob in blobs)
+def _blobs(net: Net, stored: Weights) -> list[BlobSource]:
+    """What the weights file will hold: the blobs of all layers, and of all records of none."""
+    owners = {layer.name: layer for layer in net.all_layers if layer.record is not None}
+    found: list[BlobSource] = []
     for record in stored.records:
-        edit = edits.get(record.name, LayerEdit())
-        if not edit.remove:
-            blobs = record.blobs if edit.blobs is None else edit.blobs
-            total += sum(math.prod(blob.shape) for blob in blobs)
-    return total
+        owner = owners.get(record.name)
+        if owner is None:
+            found += record.blobs
+        elif not owner.removed:
+            found += record.blobs if owner.given_blobs is None else owner.given_blobs
+    for layer in net.layers:
+        if layer.record is None:
+            found += layer.blobs
+    return found
 
 
-def _raw_blobs(stored: Weights, edits: dict[str, LayerEdit]) -> int:
-    count = 0
-    for record in stored.records:
-        edit = edits.get(record.name, LayerEdit())
-        blobs: Sequence[BlobSource] = record.blobs if edit.blobs is None else edit.blobs
-        # In a binary file, half floats have no other place than raw_data.
-        half = not stored.is_hdf5
-        raw = (b.is_raw if isinstance(b, Blob) else half and b.dtype == "<f2" for b in blobs)
-        count += 0 if edit.remove else sum(raw)
-    return count
+def _is_raw(blob: BlobSource, stored: Weights) -> bool:
+    if isinstance(blob, Blob):
+        return blob.is_raw
+    # In a binary file, half floats have no other place than raw_data.
+    return not stored.is_hdf5 and blob.dtype == "<f2"
 
 
 def after_writing(after: Counts, plan: Plan, options: MergeOptions) -> Counts:

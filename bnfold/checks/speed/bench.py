@@ -165,7 +165,7 @@ class _Job(NamedTuple):
 def _counts(model: Path, weights: Path) -> Counts:
     with open_weights(weights) as stored:
         net = read_net(model, MergeOptions(), stored)
-        return Counts.of(net, MergeOptions(), infer_shapes(net), {}, weights.stat().st_size)
+        return Counts.of(net, infer_shapes(net), weights.stat().st_size)
 
 
 def _check_there(folded: Pair) -> None:

@@ -274,3 +274,15 @@ def test_a_merge_that_must_be_complete_and_is_not_writes_nothing(run, tmp_path):
 
 def test_a_merge_that_must_be_complete_and_is(run, arguments):
     assert run("merge", *arguments, "--require-complete").code == 0
+
+
+def test_an_error_about_the_nudged_copy_names_the_weights(
+    run, arguments, pair, folded, monkeypatch
+):
+    def no_room(name, models, **options):
+        raise bnfold.BnfoldError(f"{models[2][1]}: it does not fit into memory")
+
+    monkeypatch.setattr("bnfold.checks.equality.verify.pick", no_room)
+    ran = run("verify", *arguments)
+    assert ran.code == 2
+    assert ran.err == f"bnfold: {pair[1]}: it does not fit into memory\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,11 +138,23 @@ def verify_files(
             nudged = folder / "nudged.caffemodel"
             write_nudged(stored, folded, nudged, options.seed)
             models.append((files.model, nudged))
+            stack.enter_context(_named_as(files.weights, nudged))
         picked = stack.enter_context(
             pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
         )
         check = _Check(files, options, before, after, picked.sessions, picked.why)
         return check.run(progress or _silent)
+
+
+@contextlib.contextmanager
+def _named_as(weights: Path, copy: Path) -> Iterator[None]:
+    """Errors about a copy that nobody has seen name the file that it was made of."""
+    try:
+        yield
+    except BnfoldError as error:
+        if str(copy) not in str(error):
+            raise
+        raise BnfoldError(str(error).replace(str(copy), str(weights))) from error
 
 
 class _Check:

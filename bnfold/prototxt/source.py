@@ -1,6 +1,7 @@
 """The text of a file and where in it an offset lies."""
 
 import re
+from array import array
 from bisect import bisect_right
 
 from .errors import PrototxtError
@@ -16,7 +17,7 @@ class Source:
     def __init__(self, text: str, path: str) -> None:
         self.text = text
         self.path = path
-        self._line_starts: list[int] | None = None
+        self._line_starts: array[int] | None = None
 
     @property
     def body(self) -> int:
@@ -28,7 +29,8 @@ class Source:
         starts = self._line_starts
         if starts is None:
             # Built once: counting lines for each question would make many questions quadratic.
-            starts = [self.body, *(m.end() for m in re.finditer("\n", self.text))]
+            starts = array("Q", [self.body])
+            starts.extend(m.end() for m in re.finditer("\n", self.text))
             self._line_starts = starts
         line = max(bisect_right(starts, offset), 1)
         return line, max(offset - starts[line - 1], 0) + 1

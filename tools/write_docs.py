@@ -1,14 +1,15 @@
-"""Write the pages that are made from the code: docs/refusals.md and docs/json.md.
+"""Write what is made from the code: docs/refusals.md, docs/json.md, the modules in CONTRIBUTING.md.
 
     .venv/bin/python tools/write_docs.py           # writes them
     .venv/bin/python tools/write_docs.py --check   # exits with 1 where they are not up to date
 
-Run it after a change of `bnfold.Code` or of a schema in bnfold/schemas/.
+Run it after a change of `bnfold.Code`, of a schema in bnfold/schemas/, or of a module's docstring.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 from collections.abc import Iterator
 from importlib import resources
@@ -17,7 +18,8 @@ from typing import Any
 
 import bnfold
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+MODULES = "<!-- Written by tools/write_docs.py from the docstrings of the modules. -->\n"
 HEAD = "<!-- Written by tools/write_docs.py; change the code that it reads instead. -->\n\n"
 
 REFUSALS = """# Why a layer stays
@@ -122,7 +124,42 @@ def _kind(value: dict[str, Any]) -> str:
     return " or ".join(types)
 
 
-PAGES = {"refusals.md": refusals, "json.md": json_page}
+def contributing() -> str:
+    """The page for contributors, with a table of all modules at its end."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    head, mark, _ = text.partition(MODULES)
+    return head + mark + "".join(map(_room, _rooms()))
+
+
+def _rooms() -> Iterator[tuple[str, list[Path]]]:
+    """Each folder of the package with its modules, the package itself first."""
+    package = ROOT / "bnfold"
+    folders = {path.parent for path in package.rglob("*.py")}
+    for folder in sorted(folders):
+        yield folder.relative_to(ROOT).as_posix(), sorted(folder.glob("*.py"))
+
+
+def _room(room: tuple[str, list[Path]]) -> str:
+    folder, modules = room
+    rows = [
+        f"| `{path.name}` | {_purpose(path)} |\n" for path in modules if path.name != "__init__.py"
+    ]
+    table = f"\n| module | what is in it |\n| --- | --- |\n{''.join(rows)}" if rows else ""
+    return f"\n### `{folder}/`\n\n{_purpose(ROOT / folder / '__init__.py')}\n{table}"
+
+
+def _purpose(path: Path) -> str:
+    """The first paragraph of a module's docstring."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    sentence = " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
+    return sentence if sentence.endswith(".") else f"{sentence}."
+
+
+PAGES = {
+    "docs/refusals.md": refusals,
+    "docs/json.md": json_page,
+    "CONTRIBUTING.md": contributing,
+}
 
 
 def main() -> int:
@@ -132,9 +169,9 @@ def main() -> int:
     check = parser.parse_args().check
     stale = 0
     for name, page in PAGES.items():
-        path, text = DOCS / name, page()
+        path, text = ROOT / name, page()
         if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
-            print(f"{path} is not up to date: run tools/write_docs.py")
+            print(f"{name} is not up to date: run tools/write_docs.py")
             stale = 1
         elif not check:
             path.write_text(text, encoding="utf-8")

@@ -28,3 +28,15 @@ def test_the_page_of_refusals_has_each_code_once():
 def test_every_meaning_is_made_of_sentences():
     for code in bnfold.Code:
         assert re.fullmatch(r"[A-Z].*\.", code.meaning), code
+
+
+def test_contributing_names_every_module():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set()
+    for line in text.partition("## Every module")[2].splitlines():
+        if heading := re.fullmatch(r"### `(bnfold/.*)`", line):
+            folder = heading[1]
+            named.add(f"{folder}__init__.py")
+        elif row := re.fullmatch(r"\| `(\w+\.py)` \| \S.*\. \|", line):
+            named.add(folder + row[1])
+    assert named == {path.relative_to(ROOT).as_posix() for path in ROOT.glob("bnfold/**/*.py")}

@@ -195,12 +195,12 @@ import sys
 for name in ("cv2", "caffe"):
     sys.modules[name] = None
 import bnfold.runtimes.caffe_process as host
-started = host.Host.ask
+started = host.CaffeProcess.ask
 def ask(self, do, timeout=None, **details):
     if do == "start":
         raise host.ChildRefusedError("No module named 'caffe'", "ImportError")
     return started(self, do, timeout, **details)
-host.Host.ask = ask
+host.CaffeProcess.ask = ask
 from bnfold.cli import main
 main()
 """

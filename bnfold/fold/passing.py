@@ -6,6 +6,7 @@ way back to what feeds the layer, and from left to right on the way ahead to wha
     Dropout (in TEST), Split, Concat of one    B = A
     Flatten, Reshape that keep axis 1          B = A
     Flatten of channels and all behind them    ahead only: each number of A as often as needed
+    Pooling with a window behind the end       never
     MAX pooling                                B = A, if the scale is positive
     AVE pooling                                B = A, if there is no padding or no shift
     ReLU, PReLU                                B = A, if the scale is positive, without a shift
@@ -29,6 +30,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Passes, Value
 from bnfold.graph.axes import Shape, axis_index, item_count
+from bnfold.graph.windows import may_miss
 
 _MAX, _AVE = 0, 1
 _PROD, _SUM = 0, 1
@@ -71,7 +73,7 @@ def _commutes(context: Context, layer: Layer, affine: Affine) -> Reason | None:
         case Passes.RESHAPED:
             return _keeps_channels(context, layer, affine)
         case Passes.POOLED:
-            return _pooling(layer, affine)
+            return _pooling(context, layer, affine)
         case Passes.POSITIVE_SCALE:
             if affine.is_shiftless and affine.is_positive:
                 return None
@@ -146,10 +148,14 @@ def _over_flatten(
     return [(layer.tops[0], affine.over(source[1]).repeated(each))]
 
 
-def _pooling(layer: Layer, affine: Affine) -> Reason | None:
+def _pooling(context: Context, layer: Layer, affine: Affine) -> Reason | None:
     param = layer.param("pooling_param")
     if len(layer.tops) != 1:
         return Reason(Code.OTHER_READER, f"{layer} also gives out where its maxima were")
+    if may_miss(layer, context.shapes.get(layer.bottoms[0])):
+        why = f"{layer} may have a last window with no value in it, since its stride is longer than"
+        hint = "with a kernel as long as the stride, or padding, it would fold"
+        return Reason(Code.PADDING, f"{why} its kernel", hint)
     if param.pool == _MAX:
         return None if affine.is_positive else _values(layer, affine, "a positive scale")
     if param.pool != _AVE:

@@ -131,6 +131,34 @@ def pooling_windows(layer: Layer, lengths: Shape) -> Windows | None:
     return Windows(kernel, stride, pad, (1, 1))
 
 
+def may_miss(layer: Layer, bottom: Shape | None) -> bool:
+    """Whether a Pooling layer may have a window with no value in it.
+
+    The last one may begin behind the end where the number of windows is rounded up and the gaps
+    between them are longer than the kernel. MAX pooling then gives the lowest float there is, and
+    AVE pooling divides by zero. With padding, Caffe leaves such a window out.
+
+    Args:
+        layer: a layer with a `pooling_param`.
+        bottom: the shape of what it reads, as far as it is known.
+
+    Raises:
+        PrototxtError: a parameter has a bad value.
+    """
+    lengths = (None, None) if bottom is None or len(bottom) != 4 else bottom[2:]
+    windows = pooling_windows(layer, lengths)
+    if windows is None:
+        return not layer.param("pooling_param").global_pooling
+    if any(windows.pad) or not rounds_up(layer):
+        return False
+    counts = windows.pooled(lengths, ceil=True)
+    each = zip(lengths, counts, windows.kernel, windows.stride, strict=True)
+    return any(
+        kernel < stride and (n is None or count is None or (count - 1) * stride >= n)
+        for n, count, kernel, stride in each
+    )
+
+
 def rounds_up(layer: Layer) -> bool:
     """Whether a Pooling layer rounds up, as BVLC Caffe 1.0 always does.
 

@@ -142,6 +142,23 @@ def test_shift_does_not_pass_ave_pooling_with_padding(merger):
     assert "pad: 0" in merged.reasons["s"].hint
 
 
+BEHIND_THE_END = "pooling_param { pool: MAX kernel_size: 1 stride: 4 }"
+"""The last window of seven places begins on the ninth: Caffe rounds the number of windows up."""
+
+
+def test_max_pooling_whose_last_window_is_empty_lets_nothing_pass(merger):
+    net = start().conv("c", "data", 5).plain("Pooling", "p", "c", words=BEHIND_THE_END)
+    net.scale("s", "p", positive=True).plain("TanH", "t", "p")  # Not to end in an infinity.
+    merged = merger.refuses(net, "s", "padding", "no value in it", engines=CAFFE)
+    assert "kernel" in merged.reasons["s"].hint
+
+
+def test_max_pooling_of_gaps_that_end_on_a_value_lets_an_affine_pass(merger):
+    words = "pooling_param { pool: MAX kernel_size: 1 stride: 2 }"
+    net = start().conv("c", "data", 5).plain("Pooling", "p", "c", words=words)
+    merger.folds(net.scale("s", "p", positive=True), "s", into="c", through="p")
+
+
 def test_stochastic_pooling_lets_nothing_pass(merger):
     words = "pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }"
     net = start().conv("c", "data", 5).plain("Pooling", "p", "c", words=words)

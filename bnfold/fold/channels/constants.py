@@ -30,6 +30,7 @@ from bnfold.fold.rewrite import Context
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import ChannelRole, Layer, Layout, Passes, Value
 from bnfold.graph.functions import ZERO_ALONE, Activation, leaky
+from bnfold.graph.windows import may_miss
 
 _AVE, _STOCHASTIC = 1, 2
 _PROD, _SUM = 0, 1
@@ -112,7 +113,7 @@ def _one(context: Context, layer: Layer, bottom: Constants) -> Constants | None:
         return None if known is None else _mapped(bottom, known)
     if kind.passes is Passes.POOLED:
         param = layer.param("pooling_param")
-        if param.pool == _STOCHASTIC:
+        if param.pool == _STOCHASTIC or may_miss(layer, context.shapes.get(layer.bottoms[0])):
             return None
         if param.pool == _AVE and (param.pad or param.pad_h or param.pad_w):
             low, high = np.minimum(bottom.low, 0.0), np.maximum(bottom.high, 0.0)

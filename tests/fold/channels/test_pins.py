@@ -31,6 +31,11 @@ def behind_an_average_over_padding():
     return dead().pool("p", "c1", "pool: AVE kernel_size: 3 pad: 1").conv("c2", "p", 3, 1)
 
 
+def behind_a_pooling_with_a_window_behind_the_end():
+    net = dead().pool("p", "c1", "pool: MAX kernel_size: 1 stride: 4").act("a", "p", "Sigmoid")
+    return net.conv("c2", "p", 3, 1)
+
+
 def spread_by_a_deconvolution():
     return dead().conv("d", "c1", 3, 2, kind="Deconvolution", words="stride: 2")
 
@@ -107,6 +112,7 @@ PINS = {
     padded: Code.PADDING,
     behind_a_padded_depthwise_layer: Code.PADDING,
     behind_an_average_over_padding: Code.PADDING,
+    behind_a_pooling_with_a_window_behind_the_end: Code.NOT_CONSTANT,
     spread_by_a_deconvolution: Code.PADDING,
     an_output_of_the_network: Code.NETWORK_OUTPUT,
     a_slice: Code.FIXED,

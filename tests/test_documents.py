@@ -101,6 +101,30 @@ def test_every_option_that_a_shell_block_names_is_there(block: Block):
             assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", part.split("\n\n")[0])) <= known
 
 
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if "examples" not in p.parts], ids=name)
+def test_every_option_that_a_document_names_is_one_of_some_command(path):
+    known = {"--help", "--version"}
+    for command in COMMANDS:
+        for one in cli.get_command(click.Context(cli), command).params:
+            known |= {*one.opts, *one.secondary_opts}
+    spans = re.findall(r"`([^`\n]*)`", path.read_text(encoding="utf-8"))
+    options = {
+        option
+        for span in spans
+        if span.startswith(("bnfold ", "--", *(f"{command} -" for command in COMMANDS)))
+        for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)
+    }
+    assert options <= known
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_every_file_of_the_checkout_that_a_document_names_is_there(path):
+    text = path.read_text(encoding="utf-8")
+    folders = "bnfold|tests|tools|docs|examples|benchmarks|proto"
+    named = set(re.findall(rf"`((?:{folders})/[\w./-]*)`", text))
+    assert not [file for file in named if not (ROOT / file).exists()]
+
+
 def test_every_block_that_does_not_run_says_why():
     for path, block in ALL:
         if block.mark.startswith("not run"):

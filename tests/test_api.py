@@ -222,7 +222,7 @@ CHECKS = {
     "images": set(),
     "feeds": {"images"},
     "equality": {"images", "feeds"},
-    "accuracy": {"images"},
+    "accuracy": {"images", "feeds"},
     "speed": {"feeds"},
 }
 

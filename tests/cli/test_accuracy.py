@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.checks.pictures import brightest, flat, write_list
+from tests.conftest import EXAMPLE
 
 IMAGES = [
     ("red.png", flat(10, 20, 200), 2),
@@ -195,3 +196,17 @@ def test_an_accuracy_that_guessing_reaches_gets_a_warning(run, arguments):
     assert ran.code == 0
     assert "1 of 1 images, which guessing among 3 classes reaches, too: the check proves" in ran.err
     assert json.loads(ran.out)["doubt"] in ran.err
+
+
+def test_images_without_their_preprocessing_get_a_warning(run, tmp_path, opencv):
+    pair = [EXAMPLE / "deploy.prototxt", EXAMPLE / "digits.caffemodel"]
+    folded = [tmp_path / "f.prototxt", tmp_path / "f.caffemodel"]
+    outputs = ["--output-model", folded[0], "--output-weights", folded[1]]
+    assert run("merge", *pair, *outputs).code == 0
+    images = ["--images", EXAMPLE / "val.txt", "--limit", "60", "--runtime", "opencv"]
+    given = ["--folded-model", folded[0], "--folded-weights", folded[1], *images]
+    ran = run("accuracy", *pair, *given)
+    assert ran.code == 0
+    assert "what 'data' was trained on was 0.27 ± 0.338 (the statistics of BatchNorm" in ran.err
+    ran = run("accuracy", *pair, *given, "--preprocess", EXAMPLE / "preprocess.toml")
+    assert (ran.code, ran.err) == (0, "")

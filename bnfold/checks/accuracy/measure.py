@@ -15,6 +15,7 @@ import numpy as np
 from bnfold.aliases import Floats, PathLike, Progress
 from bnfold.checks.accuracy.detection import DetectionTally
 from bnfold.checks.accuracy.detection_truth import open_truth
+from bnfold.checks.accuracy.input_spread import InputSpread
 from bnfold.checks.accuracy.report import AccuracyReport, Changed, Metric
 from bnfold.checks.accuracy.scores import Interface, Tally, label_error
 from bnfold.checks.images.batches import BadImage, Batch, batches
@@ -153,6 +154,7 @@ def accuracy(
             engine_seconds=run.engine_seconds,
             classes=tally.classes,
             min_top1=least,
+            unlike=run.spread.unlike(*original, interface.image),
         )
 
 
@@ -166,6 +168,7 @@ class _Run:
         self.bad: list[BadImage] = []
         self.seconds = 0.0
         self.engine_seconds = 0.0
+        self.spread = InputSpread()
 
     def through(
         self, stream: Generator[Batch, None, None], total: int, progress: Progress | None
@@ -175,6 +178,7 @@ class _Run:
             for batch in stream:
                 self.bad += batch.bad
                 if batch.samples:
+                    self.spread.add(batch.images)
                     before, after = (self._answer(session, batch) for session in self._sessions)
                     self._tally.add(batch, before, after)
                 if progress is not None:

@@ -109,6 +109,8 @@ class AccuracyReport(Summary):
         engine_seconds: those of them that the engine was at work.
         classes: how many classes there are; None for a detection network.
         min_top1: what part of the images the folded network must be right about, from 0 to 1.
+        unlike: how what the network was fed differs from what it was trained on; "" if it does not,
+            or if the files do not tell.
     """
 
     model: Path
@@ -132,14 +134,17 @@ class AccuracyReport(Summary):
     engine_seconds: float
     classes: int | None = None
     min_top1: Fraction | None = None
+    unlike: str = ""
 
     @property
     def doubt(self) -> str | None:
         """Why the comparison proves little, in one line; None if nothing speaks against it.
 
-        A network that is right no more often than guessing is fed what it was not trained on, or on
-        too few images: then two networks may agree that are not the same function.
+        A network that is fed what it was not trained on, or is right no more often than guessing,
+        may agree with another that is not the same function.
         """
+        if self.unlike:
+            return f"{self.unlike}: the check proves little; look at the preprocessing"
         if not self.metrics:
             return None
         first = self.metrics[0]

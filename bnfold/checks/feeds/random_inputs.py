@@ -56,6 +56,13 @@ class Range:
         mean, spread = self.mean.reshape(across), self.spread.reshape(across)
         return (mean + spread * values).astype(np.float32)
 
+    @property
+    def deviation(self) -> float:
+        """The standard deviation, over all channels."""
+        spread = float(np.sqrt((self.spread**2).mean()))
+        # Of an even distribution of half width w it is w / sqrt(3).
+        return spread / math.sqrt(3) if self.even else spread
+
     def __str__(self) -> str:
         if self.integers:
             return f"whole numbers below {self.integers} ({self.source})"
@@ -117,13 +124,28 @@ class RandomInputs:
             feeds["im_info"] = np.resize(np.array([*image[2:], 1], np.float32), info)
 
 
+def told_range(net: Net, name: str, channels: int) -> Range | None:
+    """What the files tell of the values that an input was trained on; None if they tell nothing.
+
+    Args:
+        net: the network, with its weights.
+        name: the input.
+        channels: how many channels it has.
+    """
+    return _told(net, _input_values(net).get(name), channels)
+
+
 def _input_values(net: Net) -> dict[str, Value]:
     tops = [value for layer in net.layers if layer.type == "Input" for value in layer.tops]
     return {value.name: value for value in [*net.inputs, *tops]}
 
 
 def _range(net: Net, value: Value | None, shape: ArrayShape) -> Range:
-    channels = shape[1] if len(shape) > 1 else 1
+    found = _told(net, value, shape[1] if len(shape) > 1 else 1)
+    return found or Range(np.zeros(1), np.ones(1), "the files tell no range")
+
+
+def _told(net: Net, value: Value | None, channels: int) -> Range | None:
     found = None
     if value is not None:
         found = _transformed(net, value.name, channels)
@@ -131,7 +153,7 @@ def _range(net: Net, value: Value | None, shape: ArrayShape) -> Range:
             found = found or _embedded(reader) or _normalised(reader, channels)
         for reader in value.readers:
             found = found or _behind(reader, channels)
-    return found or Range(np.zeros(1), np.ones(1), "the files tell no range")
+    return found
 
 
 def _transformed(net: Net, name: str, channels: int) -> Range | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,12 @@ SCALARS = [
 BLANKS = [" ", " ", "  ", "\t"]
 
 
+@functools.lru_cache(typed=True)
+def one_of(*options: Any) -> Any:
+    """A strategy that is made once: making one takes longer than drawing from it."""
+    return st.sampled_from(options)
+
+
 class Writer:
     """Writes a random file; draws what to write next as it goes."""
 
@@ -29,7 +36,7 @@ class Writer:
         self.room = 14
 
     def pick(self, options: list[Any]) -> Any:
-        return self.draw(st.sampled_from(options))
+        return self.draw(one_of(*options))
 
     def comment(self) -> str:
         self.comments += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
@@ -65,8 +64,6 @@ class BinaryWeights(Weights):
         # (BVLC caffe, src/caffe/util/upgrade_proto.cpp, UpgradeV1Net).
         read = [record for record in records if record.is_v1] or records
         self._by_name = {record.name: record for record in read}
-        times = Counter(record.name for record in read)
-        self.duplicates = tuple(name for name, count in times.items() if count > 1)
 
     def get(self, name: str) -> BinaryRecord | None:
         """Return the record whose weights layer `name` ends up with, or None.

@@ -15,7 +15,6 @@ class LayerEdit:
     """How a layer's record changes. What is left at None stays as it is, byte for byte.
 
     remove: leave the record out; everything else is then ignored.
-    rename: its new name.
     type: its new type, as "Scale". A V1 record can only take the types that V1 has a number for.
     bottoms, tops: its new inputs and outputs; written only where the record carries some of its
         own, since Caffe takes them from the prototxt.
@@ -33,7 +32,6 @@ class LayerEdit:
     """
 
     remove: bool = False
-    rename: str | None = None
     type: str | None = None
     bottoms: tuple[str, ...] | None = None
     tops: tuple[str, ...] | None = None
@@ -44,14 +42,10 @@ class LayerEdit:
 
 @dataclass(frozen=True)
 class NewLayer:
-    """A record to add, in the form (modern or V1) of the file.
-
-    after: the layer behind whose record it goes, even if that one is removed; None for the end.
-    """
+    """A record to add at the end, in the form (modern or V1) of the file."""
 
     name: str
     type: str
     bottoms: tuple[str, ...]
     tops: tuple[str, ...]
     blobs: tuple[BlobSource, ...]
-    after: str | None = None

@@ -59,11 +59,7 @@ def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> P
     layout = record.layout
     body: Pieces = []
     texts: dict[int, tuple[str, ...]] = {}
-    if edit.rename is not None:
-        texts[layout.name] = (edit.rename,)
-    # Unlike the rest, name and type are written even if the record has none: they say what it is.
-    if edit.rename is not None and not _carries(record, layout.name, BYTES):
-        body.append(text_field(layout.name, edit.rename))
+    # Unlike the rest, the type is written even if the record has none: it says what it is.
     type_wire = VARINT if record.is_v1 else BYTES
     new_type = b""
     if edit.type is not None:

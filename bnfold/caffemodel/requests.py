@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .blobs import MAX_AXES, Blob, BlobSource, Float32
-from .edits import LayerEdit, NewLayer
+from .edits import LayerEdit
 from .errors import CaffemodelError, problem
 from .file import WeightsFile
 from .surface import LayerRecord
@@ -31,18 +31,12 @@ def refuse_unknown(
     file: WeightsFile,
     records: Sequence[LayerRecord],
     edits: Mapping[str, LayerEdit],
-    additions: Sequence[NewLayer],
 ) -> None:
     """Raise CaffemodelError if weights would get lost for want of a record to put them in."""
     names = {record.name for record in records}
     for name, edit in edits.items():
         if name not in names and edit.blobs and not edit.remove:
             raise problem(file.path, "has no record whose blobs could be replaced", layer=name)
-    for layer in additions:
-        if layer.after is not None and layer.after not in names:
-            raise problem(
-                file.path, f"has no record to put {layer.name!r} behind", layer=layer.after
-            )
 
 
 def in_float32(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> LayerEdit:

@@ -47,7 +47,6 @@ class Weights(ABC):
     size: of the file, in bytes.
     name: the network's name, or "".
     records: the layer records, in the file's order.
-    duplicates: names that more than one record has.
     is_hdf5: whether it is an HDF5 file, else a binary one.
     """
 
@@ -55,7 +54,6 @@ class Weights(ABC):
     size: int
     name: str
     records: Sequence[LayerRecord]
-    duplicates: tuple[str, ...]
     is_hdf5: bool = False
 
     @abstractmethod

@@ -10,7 +10,7 @@ from .edits import LayerEdit, NewLayer
 from .encode import edited_record, new_record
 from .errors import problem
 from .file import WeightsFile
-from .pieces import Copy, Piece, Pieces, size_of
+from .pieces import Copy, Piece, size_of
 from .records import MAX_MESSAGE, BinaryRecord
 from .requests import in_float32, refuse_own_file, refuse_unknown
 from .stream import STRETCH, Copier, Disk, keep_arrays, write_bytes, write_values
@@ -66,15 +66,7 @@ def _plan(
     float32: bool,
 ) -> Iterator[Piece]:
     """Yield the pieces of the new file, unjoined."""
-    refuse_unknown(file, records, edits, additions)
-    last = {record.name: record for record in records}
-    behind: dict[int, Pieces] = {}
-    legacy = next((r.blobs[0].legacy_shape for r in records if r.blobs), False)
-    for layer in additions:
-        anchor = records[-1] if layer.after is None else last[layer.after]
-        pieces = new_record(file, layer, anchor.layout, legacy)
-        place = file.size if layer.after is None else anchor.end
-        behind.setdefault(place, []).extend(pieces)
+    refuse_unknown(file, records, edits)
     done = 0
     for record in records:
         yield Copy(done, record.offset)
@@ -86,9 +78,10 @@ def _plan(
         elif not edit.remove:
             yield from edited_record(file, record, edit)
         done = record.end
-        yield from behind.pop(done, []) if done != file.size else []
     yield Copy(done, file.size)
-    yield from behind.pop(file.size, [])
+    legacy = next((r.blobs[0].legacy_shape for r in records if r.blobs), False)
+    for layer in additions:
+        yield from new_record(file, layer, records[-1].layout, legacy)
 
 
 def _join(pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -29,7 +29,6 @@ WHOLE = b"".join(
     ]
 )
 EDIT = LayerEdit(
-    rename="renamed",
     bottoms=("b",),
     blobs=(ArrayBlob([1, 2, 3], "<f4"),),
     params={("convolution_param", "bias_term"): True},

@@ -46,7 +46,6 @@ def test_layers_and_blobs_are_told_as_of_a_binary_file(made):
         }
     ) as weights:
         assert weights.name == ""
-        assert weights.duplicates == ()
         assert [record.name for record in weights.records] == ["conv", "relu"]
         conv, relu = weights.records
         assert (conv.type, conv.bottoms, conv.tops) == ("", (), ())

@@ -99,7 +99,7 @@ def test_without_a_change_the_file_is_the_same(source, tmp_path):
         {},
         {"nobody": LayerEdit(remove=True)},
         {"conv": LayerEdit(bottoms=("x",), type="Scale", drop=("param",), blobs=conv.blobs)},
-        {"conv": LayerEdit(rename="conv", params={("convolution_param", "bias_term"): True})},
+        {"conv": LayerEdit(params={("convolution_param", "bias_term"): True})},
     ):
         with (tmp_path / "out.h5").open("wb") as out:
             source.write(out, edits)
@@ -155,17 +155,8 @@ def test_a_removed_layer_goes_with_its_gradients_and_leaves_nested_ones(source, 
     assert f4(5, 6).tobytes() not in Path(out.filename).read_bytes()
 
 
-def test_a_layer_is_renamed_with_its_gradients(source, rewrite):
-    out = rewrite({"fc": LayerEdit(rename="head/fc")})
-    assert "fc" not in out["data"]
-    assert out["data/head/fc/1"][()].tolist() == list(range(6))
-    assert out["diff/head/fc/1"][()].tolist() == [-x for x in range(6)]
-    with open_weights(out.filename) as weights:
-        assert len(weights.get("head/fc").blobs) == 2
-
-
 def test_a_layer_is_added(source, rewrite):
-    new = NewLayer("scale", "Scale", ("x",), ("y",), (Counting((3,)), ArrayBlob(f4(1))), "conv")
+    new = NewLayer("scale", "Scale", ("x",), ("y",), (Counting((3,)), ArrayBlob(f4(1))))
     out = rewrite({}, additions=[new])
     assert out["data/scale/0"][()].tolist() == [0, 1, 2]
     assert out["data/scale/1"][()].tolist() == [1]
@@ -176,11 +167,9 @@ def test_a_layer_is_added(source, rewrite):
     ("edits", "additions", "message"),
     [
         ({"none": LayerEdit(blobs=(ArrayBlob(f4(1)),))}, (), "layer 'none': has no record"),
-        ({}, [NewLayer("x", "", (), (), (), after="none")], "layer 'none': has no record"),
-        ({"fc": LayerEdit(rename="conv")}, (), "layer 'conv': would be in the file twice"),
         ({}, [NewLayer("fc", "", (), (), ())], "layer 'fc': would be in the file twice"),
-        ({"fc": LayerEdit(rename="a//b")}, (), "layer 'a//b': is a name"),
-        ({"fc": LayerEdit(rename="")}, (), "without a name: is a name"),
+        ({}, [NewLayer("a//b", "", (), (), ())], "layer 'a//b': is a name"),
+        ({}, [NewLayer("", "", (), (), ())], "without a name: is a name"),
         ({"fc": LayerEdit(blobs=(ArrayBlob([1]),))}, (), "layer 'fc': .*int64.*floats"),
     ],
 )
@@ -209,7 +198,7 @@ def test_a_source_that_breaks_its_promise_is_told(source, rewrite, yields, messa
 EDITS = {
     "conv": LayerEdit(blobs=(Counting((5, 2)),)),
     "conv/bn": LayerEdit(remove=True),
-    "fc": LayerEdit(rename="last"),
+    "fc": LayerEdit(blobs=(Counting((40, 30)),)),
 }
 
 

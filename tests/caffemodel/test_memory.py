@@ -31,7 +31,7 @@ def peak():
 before = peak()
 with open_weights(sys.argv[1]) as weights, open("/dev/null", "wb") as out:
     weights.write(out, {"fc": LayerEdit(blobs=tuple(map(Twice, weights.get("fc").blobs)))})
-    weights.write(out, {"fc": LayerEdit(rename="other")})
+    weights.write(out, {"fc": LayerEdit(type="Other")})
     assert not weights.get("fc").blobs[0].read(5, 10).any()
 print(peak() - before)
 """

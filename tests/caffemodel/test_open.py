@@ -27,7 +27,6 @@ def test_records_come_in_the_order_of_the_file(files):
         assert (a.name, a.type, a.bottoms, a.tops, a.blobs) == ("a", "ReLU", (), (), ())
         assert weights.get("a") is a
         assert weights.get("c") is None
-        assert weights.duplicates == ()
 
 
 def test_a_file_written_by_protobuf_is_read(files):
@@ -77,7 +76,6 @@ def test_every_v1_type_has_a_name():
 
 def test_of_records_with_one_name_the_last_counts(files):
     with files.open(layer("a", BLOB), layer("b"), layer("a", BLOB, BLOB)) as weights:
-        assert weights.duplicates == ("a",)
         assert weights.get("a") is weights.records[2]
 
 
@@ -122,7 +120,7 @@ def test_a_name_that_is_no_utf8_is_kept(files):
         assert weights.get(record.name) is record
         from bnfold.caffemodel import LayerEdit
 
-        out = files.rewrite(weights, {record.name: LayerEdit(rename=record.name)})
+        out = files.rewrite(weights, {record.name: LayerEdit(blobs=record.blobs)})
         assert out == data
 
 

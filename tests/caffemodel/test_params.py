@@ -111,9 +111,9 @@ def test_dropped_fields_go_however_often_they_occur(files):
         out = files.rewrite(weights, {"a": LayerEdit(drop=("param", "batch_norm_param"))})
         assert out == layer("z") + layer("a", *kept) + layer("y", sub(6))
         (own,) = weights.get("a").blobs
-        edit = LayerEdit(drop=("param",), rename="b", blobs=(own,))
+        edit = LayerEdit(drop=("param",), blobs=(own,))
         assert files.rewrite(weights, {"a": edit}) == (
-            layer("z") + layer("b", *kept, sub(139)) + layer("y", sub(6))
+            layer("z") + layer("a", *kept, sub(139)) + layer("y", sub(6))
         )
 
 

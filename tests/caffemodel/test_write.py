@@ -46,10 +46,10 @@ def test_without_edits_the_file_is_the_same(files):
     data = BEFORE + v1_layer("v", sub(6, sub(5, floats([1])))) + AFTER
     with files.open(data) as weights:
         assert files.rewrite(weights, {}) == data
-        assert files.rewrite(weights, {"nobody": LayerEdit(remove=True, rename="x")}) == data
+        assert files.rewrite(weights, {"nobody": LayerEdit(remove=True, type="x")}) == data
         # also one that is taken apart and put together again
         for record in weights.records:
-            edits = {record.name: LayerEdit(blobs=record.blobs, rename=record.name)}
+            edits = {record.name: LayerEdit(blobs=record.blobs)}
             assert files.rewrite(weights, edits) == data
 
 
@@ -67,16 +67,16 @@ def test_all_records_of_a_name_are_edited(files):
     assert out == changed + BEFORE + changed
 
 
-def test_name_and_type_are_replaced_where_they_stand(files):
+def test_the_type_is_replaced_where_it_stands(files):
     body = [ODD, sub(3, "x"), sub(6, sub(1, "w"))]
     record = sub(100, sub(7, sub(5)), sub(2, "Convolution"), *body, sub(1, "a"))
-    expected = sub(100, sub(7, sub(5)), sub(2, "Scale"), *body, sub(1, "b"))
-    assert edit(files, record, LayerEdit(rename="b", type="Scale")) == expected
+    expected = sub(100, sub(7, sub(5)), sub(2, "Scale"), *body, sub(1, "a"))
+    assert edit(files, record, LayerEdit(type="Scale")) == expected
 
 
-def test_name_and_type_are_added_where_there_are_none(files):
-    out = edit(files, sub(100, ODD), LayerEdit(rename="b", type="Scale"), name="")
-    assert out == sub(100, sub(1, "b"), sub(2, "Scale"), ODD)
+def test_the_type_is_added_where_there_is_none(files):
+    out = edit(files, sub(100, ODD), LayerEdit(type="Scale"), name="")
+    assert out == sub(100, sub(2, "Scale"), ODD)
 
 
 def test_bottoms_and_tops_are_replaced_only_where_there_are_some(files):
@@ -89,8 +89,8 @@ def test_bottoms_and_tops_are_replaced_only_where_there_are_some(files):
 
 def test_a_v1_record_takes_the_number_of_its_new_type(files):
     record = v1_layer("a", sub(2, "x"), ODD, sub(3, "y"))
-    change = LayerEdit(rename="b", type="InnerProduct", bottoms=("p",), tops=("q",))
-    assert edit(files, record, change) == v1_layer("b", sub(2, "p"), ODD, sub(3, "q"), kind=14)
+    change = LayerEdit(type="InnerProduct", bottoms=("p",), tops=("q",))
+    assert edit(files, record, change) == v1_layer("a", sub(2, "p"), ODD, sub(3, "q"), kind=14)
     with pytest.raises(CaffemodelError, match=r"layer 'a': .*'Scale'.*V1"):
         edit(files, record, LayerEdit(type="Scale"))
 
@@ -281,27 +281,22 @@ def test_a_chunk_of_any_layout_is_written_in_order(files):
 # ------------------------------------------------------------------ added layers
 
 
-def test_a_layer_is_added_behind_another_or_at_the_end(files):
-    new = NewLayer("n", "Scale", ("x",), ("y",), (Counting((2,)),), after="a")
+def test_a_layer_is_added_at_the_end(files):
+    new = NewLayer("n", "Scale", ("x",), ("y",), (Counting((2,)),))
     written = sub(
         100, sub(1, "n"), sub(2, "Scale"), sub(3, "x"), sub(4, "y"),
         sub(7, dims(2), sub(5, floats([0, 1]))),
     )  # fmt: skip
-    record = layer("a", ODD)
-    assert edit(files, record, LayerEdit(), additions=[new]) == record + written
-    assert edit(files, record, LayerEdit(remove=True), additions=[new, new]) == written * 2
-    end = NewLayer("n", "Scale", ("x",), ("y",), (Counting((2,)),))
-    behind_last = NewLayer("n", "Scale", ("x",), ("y",), (Counting((2,)),), after="last")
     for trailing in (b"", ODD):
         with files.open(BEFORE, layer("last"), trailing) as weights:
-            out = files.rewrite(weights, {}, additions=[end])
+            out = files.rewrite(weights, {}, additions=[new])
             assert out == BEFORE + layer("last") + trailing + written
-            out = files.rewrite(weights, {}, additions=[end, behind_last])
-            assert out == BEFORE + layer("last") + written + trailing + written
+            out = files.rewrite(weights, {"last": LayerEdit(remove=True)}, additions=[new, new])
+            assert out == BEFORE + trailing + written * 2
 
 
 def test_an_added_layer_takes_the_form_of_the_file(files):
-    new = NewLayer("n", "Power", (), ("y",), (Counting((2,)),), after="a")
+    new = NewLayer("n", "Power", (), ("y",), (Counting((2,)),))
     record = v1_layer("a", sub(6, legacy(1, 1, 1, 1), sub(5, floats([1]))))
     with files.open(record) as weights:
         out = files.rewrite(weights, {}, additions=[new])
@@ -316,8 +311,6 @@ def test_weights_never_get_lost_for_want_of_a_record(files):
     with files.open(BEFORE) as weights:
         with pytest.raises(CaffemodelError, match="layer 'b': has no record"):
             files.rewrite(weights, {"b": LayerEdit(blobs=(Counting((1,)),))})
-        with pytest.raises(CaffemodelError, match="layer 'b': has no record"):
-            files.rewrite(weights, {}, additions=[NewLayer("n", "Scale", (), (), (), after="b")])
         assert (files.path / "out.caffemodel").read_bytes() == b""
 
 

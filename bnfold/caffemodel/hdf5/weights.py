@@ -63,7 +63,6 @@ class Hdf5Weights(Weights):
         self.file = file
         self.path, self.size = file.path, file.size
         self.name = ""
-        self.duplicates = ()
         self.tops: dict[str, Any] = {}
         self.handle = DescriptorFile(file.fd)
         with contextlib.ExitStack() as undo:

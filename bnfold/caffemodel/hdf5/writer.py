@@ -56,7 +56,7 @@ def write_hdf5(
 ) -> None:
     """Write `weights` with `edits` and `additions` to `out`: see Hdf5Weights.write."""
     file = weights.file
-    refuse_unknown(file, weights.records, edits, additions)
+    refuse_unknown(file, weights.records, edits)
     if float32:
         edits = {
             record.name: in_float32(file, record, edits.get(record.name, _NO_EDIT))
@@ -90,7 +90,7 @@ def write_hdf5(
 
 def _changes(record: Hdf5Record, edit: LayerEdit) -> bool:
     """Return whether `edit` says anything that an HDF5 file can hold."""
-    if edit.remove or edit.rename not in (None, record.name):
+    if edit.remove:
         return True
     return edit.blobs is not None and list(map(id, edit.blobs)) != list(map(id, record.blobs))
 
@@ -109,7 +109,7 @@ def _data(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Plac
             elif own is None:
                 old = record.node.datasets.get(index)
                 blobs[index] = New(_values(weights.file, record.name, index, source), old)
-        yield Place(_name(record.name, edit), record.node.group, blobs)
+        yield Place(record.name, record.node.group, blobs)
 
 
 def _diff(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Place]:
@@ -127,11 +127,7 @@ def _diff(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Plac
                 for index, own in enumerate(owned)
                 if own is not None and own.index in node.datasets
             }
-        yield Place(_name(node.name, edit), node.group, blobs)
-
-
-def _name(name: str, edit: LayerEdit) -> str:
-    return name if edit.rename is None else edit.rename
+        yield Place(node.name, node.group, blobs)
 
 
 def _added(file: WeightsFile, additions: Sequence[NewLayer]) -> Iterator[Place]:

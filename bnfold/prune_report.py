@@ -153,7 +153,7 @@ class PruneReport(Summary):
         return []
 
     def to_json(self) -> dict[str, Any]:
-        """The report as the JSON object that README.md documents."""
+        """The report as the JSON object that docs/json.md describes."""
         return {
             "format": JSON_FORMAT,
             "model": str(self.model),

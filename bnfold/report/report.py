@@ -111,7 +111,7 @@ class Report(Summary):
         return f"{self.model}: {text.closing(self)[0]}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as the JSON object that README.md documents."""
+        """The report as the JSON object that docs/json.md describes."""
         return {
             "format": JSON_FORMAT,
             "model": str(self.model),

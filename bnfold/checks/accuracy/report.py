@@ -208,7 +208,7 @@ class AccuracyReport(Summary):
         return f"{self.folded_weights}: {'; '.join(text.metric_lines(self))}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as the JSON object that README.md documents."""
+        """The report as the JSON object that docs/json.md describes."""
         finite = math.isfinite(self.largest_difference)
         return {
             "format": JSON_FORMAT,

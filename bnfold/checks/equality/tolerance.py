@@ -12,7 +12,7 @@ value's n layers with weights add up if each rounds its result but once, at rand
 T. Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM Journal on Scientific
 Computing 41(5), 2019); u = 2**-24 is the unit roundoff of float32.
 
-Measured (README.md, "verify"): honest folds are apart by 0.01 to 0.16 of the tolerance.
+Measured (docs/commands/verify.md): honest folds are apart by 0.01 to 0.16 of the tolerance.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class Verification(Summary):
         return f"{self.folded_model}: {verification_text.verdict(self)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The verification as the JSON object that README.md documents."""
+        """The verification as the JSON object that docs/json.md describes."""
         parted = self.parted
         return {
             "format": JSON_FORMAT,

@@ -114,7 +114,7 @@ class BenchReport(Summary):
         return f"{self.folded_model}: {text.closing(self.comparisons[0], self)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as the JSON object that README.md documents."""
+        """The report as the JSON object that docs/json.md describes."""
         sides = (
             ("original", self.model, self.weights, self.before),
             ("folded", self.folded_model, self.folded_weights, self.after),

@@ -30,7 +30,7 @@ import numpy as np
 from networks import resnet50
 
 import bnfold
-from bnfold.checks.equality import verify
+from bnfold.checks.equality import comparing
 from bnfold.runtimes import available
 
 IMAGES = 48
@@ -71,7 +71,7 @@ def verified(engine: str, files: tuple[Path, Path]) -> None:
     clock = Clock()
     with clock.inside_engines():
         begin = time.perf_counter()
-        found = bnfold.verify(*files, options=verify.VerifyOptions(runtime=engine))
+        found = bnfold.verify(*files, options=bnfold.VerifyOptions(runtime=engine))
         whole = time.perf_counter() - begin
     behind = f"{whole:.1f} s, of them {clock.seconds:.1f} s in the engine, {found.images} inputs"
     row(f"verify, added to {engine}", f"{whole - clock.seconds:.2f} s", "< 1 s", behind)
@@ -107,7 +107,7 @@ class Clock:
     @contextmanager
     def inside_engines(self) -> Iterator[None]:
         """Count what `verify` has its engine do: load networks, and run them."""
-        pick = verify.pick
+        pick = comparing.pick
 
         def picked(*args: Any, **options: Any) -> Any:
             found = self.timed(pick)(*args, **options)
@@ -115,7 +115,7 @@ class Clock:
                 session.run = self.timed(session.run)
             return found
 
-        with mock.patch.object(verify, "pick", picked):
+        with mock.patch.object(comparing, "pick", picked):
             yield
 
     def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:

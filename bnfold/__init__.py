@@ -7,13 +7,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bnfold.api import inspect, merge, prune
+    from bnfold.api import find_runtimes, inspect, merge, prune
     from bnfold.checks.accuracy.measure import accuracy
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
+    from bnfold.checks.equality.options import VerifyOptions
     from bnfold.checks.equality.verification import Verification
-    from bnfold.checks.equality.verified_merge import VerifiedReport, verify
-    from bnfold.checks.equality.verify import VerifyOptions
+    from bnfold.checks.equality.verified_merge import VerifiedReport
+    from bnfold.checks.equality.verify import verify
     from bnfold.checks.images.preprocess import PreprocessOptions
     from bnfold.checks.speed.bench import bench
     from bnfold.checks.speed.report import BenchReport
@@ -33,15 +34,17 @@ if TYPE_CHECKING:
     from bnfold.graph import Phase
     from bnfold.prune_report import PruneReport
     from bnfold.report import Counts, Report
+    from bnfold.runtimes import RuntimesReport
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "accuracy": "bnfold.checks.accuracy.measure",
     "bench": "bnfold.checks.speed.bench",
+    "find_runtimes": "bnfold.api",
     "inspect": "bnfold.api",
     "merge": "bnfold.api",
-    "verify": "bnfold.checks.equality.verified_merge",
+    "verify": "bnfold.checks.equality.verify",
     "AccuracyOptions": "bnfold.checks.accuracy.measured_prune",
     "AccuracyReport": "bnfold.checks.accuracy.report",
     "Answer": "bnfold.checks.accuracy.report",
@@ -66,9 +69,10 @@ _HOMES = {
     "PreprocessOptions": "bnfold.checks.images.preprocess",
     "Reason": "bnfold.fold",
     "Report": "bnfold.report",
+    "RuntimesReport": "bnfold.runtimes",
     "VerifiedReport": "bnfold.checks.equality.verified_merge",
     "Verification": "bnfold.checks.equality.verification",
-    "VerifyOptions": "bnfold.checks.equality.verify",
+    "VerifyOptions": "bnfold.checks.equality.options",
     "PruneReport": "bnfold.prune_report",
     "prune": "bnfold.api",
 }
@@ -99,12 +103,14 @@ __all__ = [
     "PruneReport",
     "Reason",
     "Report",
+    "RuntimesReport",
     "Verification",
     "VerifiedReport",
     "VerifyOptions",
     "__version__",
     "accuracy",
     "bench",
+    "find_runtimes",
     "inspect",
     "merge",
     "prune",

@@ -1,25 +1,25 @@
-"""The library's front door: `merge`, `inspect` and `prune`. They never print and never exit."""
+"""The library's front door: `merge`, `inspect`, `prune`. They never print and never exit."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnfold.aliases import PathLike
+from bnfold.aliases import PathLike, Progress
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
-from bnfold.fold.channels.slim import Slimming
 from bnfold.graph import Phase
 from bnfold.jobs import MergeJob, one_line_errors, plan_only
-from bnfold.outputs import Outputs
-from bnfold.prune_report import PruneReport
-from bnfold.pruning import PruneJob
+from bnfold.outputs import recorded
 from bnfold.report import Report, check_complete
 
 if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
-    from bnfold.checks.equality.verify import VerifyOptions
+    from bnfold.checks.equality.options import VerifyOptions
+    from bnfold.prune_report import PruneReport
+    from bnfold.runtimes import RuntimesReport
 
 
 def merge(
@@ -33,6 +33,8 @@ def merge(
     force: bool = False,
     require_complete: bool = False,
     verify: bool | VerifyOptions = False,
+    json_file: PathLike | None = None,
+    progress: Progress | None = None,
     **choices: Any,
 ) -> Report:
     """Fold the batch normalisation of a trained network into its weights.
@@ -49,6 +51,9 @@ def merge(
         require_complete: write nothing if an affine layer is left, as it was or as one Scale.
         verify: run both networks in an engine, and write nothing unless they are the same
             function; a VerifyOptions says how.
+        json_file: where to write the report as JSON, too: with the networks, or alone where a check
+            fails.
+        progress: for `verify`: is told after every batch how many inputs are done, and of how many.
         **choices: fields of `MergeOptions`, each in place of what `options` has.
 
     Returns:
@@ -66,27 +71,28 @@ def merge(
         raise BnfoldError("a dry run writes no network to verify; choose one of the two")
     if verify and options.phase is not Phase.TEST:
         raise BnfoldError("engines run phase TEST, and so cannot verify a merge for TRAIN")
-    job = MergeJob.of(model, weights, output_model, output_weights, options)
     with one_line_errors():
-        if dry_run:
-            report = job.rehearse()
-            check_complete(report, require_complete)
-            return report
-        with Outputs() as outputs:
-            job.claim(outputs, force)
-            report = job.write(outputs)
+        job = MergeJob.of(model, weights, output_model, output_weights, options)
+        targets = () if dry_run else job.targets
+        with recorded([model, weights], targets, json_file=json_file, force=force) as record:
+            report = job.rehearse() if dry_run else job.write(record.outputs)
             check_complete(report, require_complete)
             if verify:
-                from bnfold.checks.equality.verified_merge import prove
+                from bnfold.checks.equality.verified_merge import verified
 
-                report = prove(report, outputs, None if verify is True else verify)
-            return report
+                how = None if verify is True else verify
+                report = verified(report, record.outputs, how, progress)
+            record.save(report)
+    return report
 
 
 def inspect(
     model: PathLike,
     weights: PathLike | None = None,
     options: MergeOptions | None = None,
+    *,
+    json_file: PathLike | None = None,
+    force: bool = False,
     **choices: Any,
 ) -> Report:
     """Say what `merge` would do, and write nothing.
@@ -95,6 +101,8 @@ def inspect(
         model: the network's prototxt.
         weights: its caffemodel; without it the plan is made from the prototxt alone.
         options, **choices: as for `merge`.
+        json_file: where to write the plan as JSON, too.
+        force: replace that file if it exists.
 
     Returns:
         The plan; its outputs are None.
@@ -103,7 +111,13 @@ def inspect(
         BnfoldError: as for `merge`.
     """
     options = MergeOptions.of(options, choices)
-    return plan_only(Path(model), None if weights is None else Path(weights), options)
+    with (
+        one_line_errors(),
+        recorded([model, weights], json_file=json_file, force=force) as record,
+    ):
+        report = plan_only(Path(model), None if weights is None else Path(weights), options)
+        record.save(report)
+    return report
 
 
 def prune(
@@ -112,7 +126,7 @@ def prune(
     *,
     ratio: float | None = None,
     threshold: float | None = None,
-    channels: Mapping[str, Sequence[int]] | None = None,
+    channels: Mapping[str, Sequence[int]] | PathLike | None = None,
     round_to: int = 8,
     min_channels: int = 1,
     exclude: Sequence[str] = (),
@@ -126,6 +140,8 @@ def prune(
     float32: bool = False,
     dry_run: bool = False,
     force: bool = False,
+    json_file: PathLike | None = None,
+    progress: Progress | None = None,
 ) -> PruneReport:
     """Take channels out of a trained network whose batch norms barely let them through.
 
@@ -137,7 +153,8 @@ def prune(
         weights: its caffemodel, binary or HDF5.
         ratio: remove this share of the channels that can go, those of the lowest |gamma|.
         threshold: or remove the channels whose |gamma| is at most this.
-        channels: or remove these, by the name of a layer that makes or hands them on.
+        channels: or remove these, by the name of a layer that makes or hands them on; or the path
+            of a file that names them, in lines as `conv1: 0, 3, 5-7` or in JSON.
         round_to: layers keep a multiple of so many channels, or all.
         min_channels: layers keep at least so many.
         exclude: layers, by name or glob, whose channels stay.
@@ -149,6 +166,10 @@ def prune(
         eps, bn_dialect, treat_as, float32: as for `merge`.
         dry_run: compute everything, and write nothing.
         force: replace outputs that exist.
+        json_file: where to write the report as JSON, too: with the networks, or alone where a check
+            fails.
+        progress: for `accuracy`: is told after every batch how many images are done, and of how
+            many.
 
     Returns:
         What was removed, where the result is not exact, what could not go and why, and the sizes
@@ -160,19 +181,47 @@ def prune(
         BnfoldError: the input cannot be used, or a channel asked for by name cannot go; the message
             is one line that says where, what and what to do. Nothing has been written then.
     """
+    # A merge need not wait for it.
+    from bnfold.fold.channels.slim import Slimming
+    from bnfold.pruning import PruneJob, read_channels
+
     options = MergeOptions(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {}, float32=float32)
-    wish = Slimming(ratio, threshold, channels, round_to, min_channels, tuple(exclude))
-    job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
     if accuracy is not None and dry_run:
         raise BnfoldError("a dry run writes no network to measure; choose one of the two")
     with one_line_errors():
-        if dry_run:
-            return job.rehearse()
-        with Outputs() as outputs:
-            job.files.claim(outputs, force)
-            report = job.write(outputs)
-            if accuracy is None:
-                return report
-            from bnfold.checks.accuracy.measured_prune import measure
+        inputs = [model, weights, None if accuracy is None else accuracy.images]
+        if isinstance(channels, (str, os.PathLike)):
+            inputs.append(channels)
+            channels = read_channels(Path(channels))
+        wish = Slimming(ratio, threshold, channels, round_to, min_channels, tuple(exclude))
+        job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
+        targets = () if dry_run else job.files.targets
+        with recorded(inputs, targets, json_file=json_file, force=force) as record:
+            report = job.rehearse() if dry_run else job.write(record.outputs)
+            if accuracy is not None:
+                from bnfold.checks.accuracy.measured_prune import measured
 
-            return measure(report, outputs, accuracy)
+                report = measured(report, record.outputs, accuracy, progress)
+            record.save(report)
+    return report
+
+
+def find_runtimes(
+    caffe_root: PathLike | None = None, *, json_file: PathLike | None = None, force: bool = False
+) -> RuntimesReport:
+    """List the engines that can run networks here, and how to get the others.
+
+    Args:
+        caffe_root: Caffe's folder, for pycaffe; None for whatever `import caffe` finds.
+        json_file: where to write the list as JSON, too.
+        force: replace that file if it exists.
+
+    Raises:
+        BnfoldError: the file cannot be written.
+    """
+    from bnfold.runtimes import RuntimesReport, available
+
+    with one_line_errors(), recorded([], json_file=json_file, force=force) as record:
+        report = RuntimesReport(tuple(available(caffe_root)))
+        record.save(report)
+    return report

@@ -14,11 +14,10 @@ from bnfold.caffemodel import CaffemodelError, LayerEdit, NewLayer, Weights, ope
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
+from bnfold.network_files import NetworkFiles
 from bnfold.outputs import Outputs, settle
 from bnfold.prototxt import PrototxtError, load
 from bnfold.report import Counts, Report, after_writing
-
-_HDF5_ENDING = ".caffemodel.h5"
 
 
 @dataclass(frozen=True)
@@ -61,31 +60,26 @@ class MergeJob:
         output_model: PathLike | None,
         output_weights: PathLike | None,
         options: MergeOptions,
+        word: str = "folded",
     ) -> MergeJob:
         """A job with default names for the outputs that are not given."""
-        model, weights = Path(model), Path(weights)
-        return cls(
-            model,
-            weights,
-            folded_name(model) if output_model is None else Path(output_model),
-            folded_name(weights) if output_weights is None else Path(output_weights),
-            options,
-        )
+        files = NetworkFiles(Path(model), Path(weights))
+        made = files.beside(word, output_model, output_weights)
+        return cls(files.model, files.weights, made.model, made.weights, options)
 
-    def claim(self, outputs: Outputs, force: bool, extra: tuple[Path, ...] = ()) -> None:
-        """Say what will be written, with `extra` files; what may not be is refused.
+    @property
+    def targets(self) -> tuple[Path, Path]:
+        """What is written.
 
         Raises:
-            BnfoldError, OSError: see `Outputs.claim`; or the inputs are one file, whose default
-                outputs would be one, too.
+            BnfoldError: the inputs are one file, whose default outputs would be one, too.
         """
         if self.model == self.weights:
             raise BnfoldError(
                 f"{self.model}: given as the model and as the weights; give a .prototxt and a "
                 ".caffemodel"
             )
-        targets = [self.output_model, self.output_weights, *extra]
-        outputs.claim(targets, [self.model, self.weights], force)
+        return self.output_model, self.output_weights
 
     def write(self, outputs: Outputs) -> Report:
         """Fold and write both files into `outputs`; they take their names when it is left."""
@@ -216,20 +210,6 @@ def read_net(model: Path, options: MergeOptions, stored: Weights | None) -> Net:
         f"{stored.path}: none of its layers with weights is in {model}; "
         "do the two files belong together?"
     )
-
-
-def folded_name(path: Path, word: str = "folded") -> Path:
-    """The default name of an output: `deploy.prototxt` becomes `deploy.folded.prototxt`.
-
-    `x.caffemodel.h5` has one ending in two parts, and becomes `x.folded.caffemodel.h5`.
-
-    Raises:
-        BnfoldError: the path has no name of its own, as `.` and `/` have none.
-    """
-    if not path.name:
-        raise BnfoldError(f"'{path}': this is a folder; give the path of a file")
-    suffix = _HDF5_ENDING if path.name.endswith(_HDF5_ENDING) else path.suffix
-    return path.with_name(f"{path.name.removesuffix(suffix)}.{word}{suffix}")
 
 
 @contextlib.contextmanager

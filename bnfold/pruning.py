@@ -15,7 +15,7 @@ from bnfold.fold import MergeOptions, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import Net, infer_shapes
-from bnfold.jobs import MergeJob, compute_only, folded_name, naming, read_net
+from bnfold.jobs import MergeJob, compute_only, naming, read_net
 from bnfold.outputs import Outputs, settle
 from bnfold.prune_report import PrunedLayer, PruneReport, sizes
 from bnfold.report import Counts, Report, after_writing
@@ -63,13 +63,7 @@ class PruneJob:
         merge: bool,
     ) -> PruneJob:
         """A job with default names, `deploy.pruned.prototxt`, for outputs that are not given."""
-        files = MergeJob.of(
-            model,
-            weights,
-            output_model or folded_name(Path(model), "pruned"),
-            output_weights or folded_name(Path(weights), "pruned"),
-            options,
-        )
+        files = MergeJob.of(model, weights, output_model, output_weights, options, "pruned")
         return cls(files, wish, merge)
 
     def write(self, outputs: Outputs) -> PruneReport:

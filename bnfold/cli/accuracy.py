@@ -9,6 +9,7 @@ import click
 
 from bnfold.cli.options import (
     FILE,
+    JsonTarget,
     folded_options,
     label_options,
     pair_options,
@@ -85,8 +86,7 @@ def accuracy(
     preprocess: PreprocessOptions,
     top: str | None,
     batch: int | None,
-    json_target: str | None,
-    force: bool,
+    json_target: JsonTarget,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -103,36 +103,27 @@ def accuracy(
       bnfold accuracy --model deploy.prototxt --weights x.caffemodel --images val_lmdb \\
           --mean-file mean.binaryproto --crop 227 --max-drop 0.1 --json accuracy.json
     """
-    check_json_only(json_target)
+    check_json_only(json_target.file)
     check_engine(options["runtime"])
     import bnfold
     from bnfold.checks.accuracy.measure import BATCH
     from bnfold.cli.progress import progress
-    from bnfold.cli.terminal import json_bytes, say, say_json, warn
+    from bnfold.cli.terminal import say, say_json, warn
     from bnfold.errors import CheckFailedError
-    from bnfold.jobs import folded_name, one_line_errors
-    from bnfold.outputs import Outputs
 
-    json_file = None if json_target in (None, "-") else Path(json_target)
-    with one_line_errors(), Outputs() as outputs:
-        if json_file is not None:
-            inputs = [model, weights, options["folded_model"] or folded_name(model)]
-            inputs += [options["folded_weights"] or folded_name(weights), options["images"]]
-            outputs.claim([json_file], inputs, force)
-        with progress("measuring", quiet, unit="images") as tell:
-            report = bnfold.accuracy(
-                model,
-                weights,
-                preprocess=preprocess,
-                top=_numbers(top),
-                batch=BATCH if batch is None else batch,
-                progress=tell,
-                **options,
-            )
-        if json_file is not None:
-            outputs.write(json_file, json_bytes(report))
+    with progress("measuring", quiet, unit="images") as tell:
+        report = bnfold.accuracy(
+            model,
+            weights,
+            preprocess=preprocess,
+            top=_numbers(top),
+            batch=BATCH if batch is None else batch,
+            json_file=json_target.file,
+            progress=tell,
+            **options,
+        )
     warn(*_warnings(report))
-    if json_target == "-":
+    if json_target.printed:
         say_json(report)
     elif not quiet:
         say(*report.lines())

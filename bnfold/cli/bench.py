@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bnfold.cli.options import (
+    JsonTarget,
     folded_options,
     pair_options,
     report_options,
@@ -47,17 +49,9 @@ from bnfold.cli.usage import check_engine, check_json_only, not_with
 def bench(
     model: Path,
     weights: Path,
-    folded_model: Path | None,
-    folded_weights: Path | None,
-    batch: int | None,
-    seconds: float,
-    repeats: int | None,
-    runtime: str,
-    caffe_root: Path | None,
-    threads: int | None,
-    force: bool,
-    json_target: str | None,
+    json_target: JsonTarget,
     quiet: bool,
+    **options: Any,
 ) -> None:
     """Measure how much faster the folded network is.
 
@@ -70,36 +64,19 @@ def bench(
       bnfold bench --model deploy.prototxt --weights x.caffemodel \\
           --runtime opencv --threads 1 --batch 8 --seconds 20 --json -
     """
-    check_json_only(json_target)
-    check_engine(runtime)
-    not_with("--repeats", repeats is not None, ["seconds"])
+    check_json_only(json_target.file)
+    check_engine(options["runtime"])
+    not_with("--repeats", options["repeats"] is not None, ["seconds"])
     import bnfold
     from bnfold.cli.bench_printing import show
     from bnfold.cli.progress import progress
-    from bnfold.cli.terminal import json_bytes
-    from bnfold.jobs import folded_name, one_line_errors
-    from bnfold.outputs import Outputs
 
-    json_file = None if json_target in (None, "-") else Path(json_target)
-    folded_model = folded_model or folded_name(model)
-    folded_weights = folded_weights or folded_name(weights)
-    with one_line_errors(), Outputs() as outputs:
-        if json_file is not None:
-            outputs.claim([json_file], [model, weights, folded_model, folded_weights], force)
-        with progress("loading", quiet) as tell:
-            report = bnfold.bench(
-                model,
-                weights,
-                folded_model=folded_model,
-                folded_weights=folded_weights,
-                batch=batch,
-                threads=threads,
-                seconds=seconds,
-                repeats=repeats,
-                runtime=runtime,
-                caffe_root=caffe_root,
-                progress=lambda what, done: tell(done, 1, what),
-            )
-        if json_file is not None:
-            outputs.write(json_file, json_bytes(report))
-    show(report, to_json=json_target == "-", quiet=quiet)
+    with progress("loading", quiet) as tell:
+        report = bnfold.bench(
+            model,
+            weights,
+            json_file=json_target.file,
+            progress=lambda what, done: tell(done, 1, what),
+            **options,
+        )
+    show(report, to_json=json_target.printed, quiet=quiet)

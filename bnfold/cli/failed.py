@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
-from bnfold.cli.terminal import json_bytes, say_json
+from bnfold.cli.options import JsonTarget
+from bnfold.cli.terminal import say_json
 from bnfold.errors import CheckFailedError
-from bnfold.outputs import Outputs
 
 
 @contextlib.contextmanager
-def reporting_failure(
-    json_target: str | None, inputs: Sequence[Path], force: bool
-) -> Iterator[None]:
-    """Write the report of a CheckFailedError, after the other outputs have been let go.
-
-    Args:
-        json_target: what `--json` names; nothing is written without it.
-        inputs: files that it may not be.
-        force: whether it may be replaced.
-    """
+def printing_failure(target: JsonTarget) -> Iterator[None]:
+    """Print the report of a CheckFailedError where `--json -` asks for one."""
     try:
         yield
     except CheckFailedError as error:
-        if error.report is not None and json_target == "-":
+        if error.report is not None and target.printed:
             say_json(error.report)
-        elif error.report is not None and json_target is not None:
-            with Outputs() as outputs:
-                outputs.claim([Path(json_target)], inputs, force)
-                outputs.write(Path(json_target), json_bytes(error.report))
         raise

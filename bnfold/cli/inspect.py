@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
-from bnfold.cli.options import loose_pair_options, report_options
+from bnfold.cli.options import JsonTarget, loose_pair_options, report_options
 from bnfold.cli.usage import check_json_only
 
 
@@ -20,7 +20,7 @@ def inspect(
     model: Path,
     weights: Path | None,
     force: bool,
-    json_target: str | None,
+    json_target: JsonTarget,
     quiet: bool,
     **values: Any,
 ) -> None:
@@ -34,19 +34,11 @@ def inspect(
       bnfold inspect --model deploy.prototxt
       bnfold inspect --model deploy.prototxt --weights x.caffemodel --json plan.json
     """
-    check_json_only(json_target)
+    check_json_only(json_target.file)
+    import bnfold
     from bnfold.cli.printing import show
-    from bnfold.cli.terminal import json_bytes
-    from bnfold.jobs import one_line_errors, plan_only
-    from bnfold.outputs import Outputs
 
-    options = merge_options(values)
-    json_file = None if json_target in (None, "-") else Path(json_target)
-    with one_line_errors(), Outputs() as outputs:
-        if json_file is not None:
-            inputs = [model] if weights is None else [model, weights]
-            outputs.claim([json_file], inputs, force)
-        report = plan_only(model, weights, options)
-        if json_file is not None:
-            outputs.write(json_file, json_bytes(report))
-    show(report, to_json=json_target == "-", quiet=quiet)
+    report = bnfold.inspect(
+        model, weights, merge_options(values), json_file=json_target.file, force=force
+    )
+    show(report, to_json=json_target.printed, quiet=quiet)

@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
+from bnfold.cli.merge_verify import show_verification, verify_options
 from bnfold.cli.options import (
     OUTPUT,
+    JsonTarget,
     pair_options,
     report_options,
     runtime_options,
@@ -70,7 +72,7 @@ def merge(
     caffe_root: Path | None,
     threads: int | None,
     force: bool,
-    json_target: str | None,
+    json_target: JsonTarget,
     quiet: bool,
     **values: Any,
 ) -> None:
@@ -88,31 +90,26 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel --verify --runtime opencv
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
-    from bnfold.cli.failed import reporting_failure
-    from bnfold.cli.merge_verify import proof, show_proof
+    how = verify_options(verify, dry_run, values["phase"], tolerance, runtime, caffe_root, threads)
+    import bnfold
+    from bnfold.cli.failed import printing_failure
     from bnfold.cli.printing import show
-    from bnfold.cli.terminal import json_bytes
-    from bnfold.jobs import MergeJob, one_line_errors
-    from bnfold.outputs import Outputs
-    from bnfold.report import check_complete
+    from bnfold.cli.progress import progress
 
     options = merge_options(values)
-    check = proof(verify, dry_run, options.phase.value, tolerance, runtime, caffe_root, threads)
-    job = MergeJob.of(model, weights, output_model, output_weights, options)
-    json_file = None if json_target in (None, "-") else Path(json_target)
-    extra = () if json_file is None else (json_file,)
-    failing = reporting_failure(json_target, [model, weights], force)
-    with one_line_errors(), failing, Outputs() as outputs:
-        if dry_run:
-            outputs.claim(extra, [model, weights], force)
-            report = job.rehearse()
-            check_complete(report, require_complete)
-        else:
-            job.claim(outputs, force, extra)
-            report = job.write(outputs)
-            check_complete(report, require_complete)
-            report = check(report, outputs, quiet)
-        if json_file is not None:
-            outputs.write(json_file, json_bytes(report))
-    show(report, to_json=json_target == "-", quiet=quiet)
-    show_proof(report, quiet=quiet or json_target == "-")
+    with printing_failure(json_target), progress("merging", quiet or not verify) as tell:
+        report = bnfold.merge(
+            model,
+            weights,
+            options,
+            output_model=output_model,
+            output_weights=output_weights,
+            dry_run=dry_run,
+            force=force,
+            require_complete=require_complete,
+            verify=how or False,
+            json_file=json_target.file,
+            progress=lambda done, total: tell(done, total, "verifying"),
+        )
+    show(report, to_json=json_target.printed, quiet=quiet)
+    show_verification(report, quiet=quiet or json_target.printed)

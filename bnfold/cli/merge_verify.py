@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bnfold.cli.usage import RUNTIME, check_engine, only_with
-from bnfold.outputs import Outputs
-from bnfold.report import Report
 
-Check = Callable[[Report, Outputs, bool], Report]
+if TYPE_CHECKING:
+    from bnfold import Report, VerifyOptions
 
 
-def proof(
+def verify_options(
     wanted: bool,
     dry_run: bool,
     phase: str,
@@ -22,8 +21,8 @@ def proof(
     runtime: str,
     caffe_root: Path | None,
     threads: int | None,
-) -> Check:
-    """What to do with a merge before its outputs take their names: nothing, or verify it.
+) -> VerifyOptions | None:
+    """How to verify a merge before its outputs take their names; None for not at all.
 
     Raises:
         UsageError: options that exclude each other.
@@ -32,27 +31,19 @@ def proof(
     only_with("--verify", wanted, ["tolerance", *RUNTIME])
     check_engine(runtime)
     if not wanted:
-        return lambda report, outputs, quiet: report
+        return None
     if dry_run:
         raise click.UsageError("--dry-run writes no network to --verify; choose one of the two")
     if phase != "TEST":
         raise click.UsageError(f"engines run phase TEST, and cannot --verify --phase {phase}")
-    from bnfold.checks.equality.verified_merge import prove
-    from bnfold.checks.equality.verify import VerifyOptions
-    from bnfold.cli.progress import progress
+    from bnfold import VerifyOptions
 
-    options = VerifyOptions(
+    return VerifyOptions(
         tolerance=tolerance, runtime=runtime, caffe_root=caffe_root, threads=threads
     )
 
-    def check(report: Report, outputs: Outputs, quiet: bool) -> Report:
-        with progress("verifying", quiet, unit="inputs") as tell:
-            return prove(report, outputs, options, tell)
 
-    return check
-
-
-def show_proof(report: Report, *, quiet: bool) -> None:
+def show_verification(report: Report, *, quiet: bool) -> None:
     """Print the verification of a merge, if there was one: a line, and its notes."""
     found = getattr(report, "verification", None)
     if found is None:

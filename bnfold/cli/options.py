@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -27,6 +27,18 @@ class _File(click.Path):  # type: ignore[type-arg,unused-ignore]
         return super().convert(value, param, ctx)
 
 
+class JsonTarget(NamedTuple):
+    """Where the JSON report goes, if anywhere.
+
+    Attributes:
+        file: the file that it is written to.
+        printed: whether it takes the place of what is printed.
+    """
+
+    file: Path | None = None
+    printed: bool = False
+
+
 class _JsonTarget(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """The path of a file, or `-`."""
 
@@ -35,7 +47,9 @@ class _JsonTarget(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
             self.fail("it is empty; give a path, or '-'", param, ctx)
-        return value
+        if isinstance(value, JsonTarget):
+            return value
+        return JsonTarget(printed=True) if value == "-" else JsonTarget(Path(value))
 
 
 FILE = _File()
@@ -142,6 +156,7 @@ def report_options(function: F) -> F:
             "--json",
             "json_target",
             type=_JsonTarget(),
+            default=JsonTarget(),
             metavar="P|-",
             help="Write the report as JSON to file P, or to standard output for '-'.",
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,6 +11,7 @@ from bnfold.cli.fold_options import FoldCommand, fold_options
 from bnfold.cli.options import (
     FILE,
     OUTPUT,
+    JsonTarget,
     label_options,
     pair_options,
     report_options,
@@ -19,10 +20,6 @@ from bnfold.cli.options import (
 )
 from bnfold.cli.preprocess_options import PREPROCESS, preprocess_options
 from bnfold.cli.usage import RUNTIME, check_engine, not_with, only_with
-
-if TYPE_CHECKING:
-    from bnfold.outputs import Outputs
-    from bnfold.prune_report import PruneReport
 
 _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 
@@ -107,23 +104,12 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 def prune(
     model: Path,
     weights: Path,
-    ratio: float | None,
-    threshold: float | None,
-    channels: Path | None,
-    round_to: int,
-    min_channels: int,
-    exclude: tuple[str, ...],
-    merge: bool,
-    float32: bool,
-    output_model: Path | None,
-    output_weights: Path | None,
-    dry_run: bool,
-    force: bool,
-    json_target: str | None,
-    quiet: bool,
     images: Path | None,
     max_drop: str | None,
-    **checks: Any,
+    dry_run: bool,
+    json_target: JsonTarget,
+    quiet: bool,
+    **values: Any,
 ) -> None:
     """Remove channels that barely matter, and write the smaller network.
 
@@ -141,54 +127,31 @@ def prune(
           --images val.txt --mean-value 104,117,123 --max-drop 0.5
       bnfold prune --model deploy.prototxt --weights x.caffemodel --channels list.txt --json -
     """
-    if sum(given is not None for given in (ratio, threshold, channels)) != 1:
+    checks = {name: values.pop(name) for name in (*_MEASURING, "preprocess", *RUNTIME)}
+    ways = (values["ratio"], values["threshold"], values["channels"])
+    if sum(given is not None for given in ways) != 1:
         raise click.UsageError("give one of --ratio, --threshold and --channels")
     only_with("--images", images is not None, ["max_drop", *_MEASURING, *PREPROCESS, *RUNTIME])
-    not_with("--channels", channels is not None, ["round_to", "min_channels"])
+    not_with("--channels", values["channels"] is not None, ["round_to", "min_channels"])
     check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
-    from bnfold.cli.failed import reporting_failure
-    from bnfold.cli.prune_printing import show
-    from bnfold.cli.terminal import json_bytes
-    from bnfold.fold import MergeOptions
-    from bnfold.fold.channels.slim import Slimming
-    from bnfold.jobs import one_line_errors
-    from bnfold.outputs import Outputs
-    from bnfold.pruning import PruneJob, read_channels
-
-    json_file = None if json_target in (None, "-") else Path(json_target)
-    extra = () if json_file is None else (json_file,)
-    failing = reporting_failure(json_target, [model, weights], force)
-    with one_line_errors(), failing, Outputs() as outputs:
-        named = None if channels is None else read_channels(channels)
-        wish = Slimming(ratio, threshold, named, round_to, min_channels, exclude)
-        options = MergeOptions(float32=float32)
-        job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
-        if dry_run:
-            outputs.claim(extra, [model, weights], force)
-            report = job.rehearse()
-        else:
-            job.files.claim(outputs, force, extra)
-            report = job.write(outputs)
-            if images is not None:
-                report = _measured(report, outputs, quiet, images, max_drop, checks)
-        if json_file is not None:
-            outputs.write(json_file, json_bytes(report))
-    show(report, to_json=json_target == "-", quiet=quiet)
-
-
-def _measured(
-    report: PruneReport,
-    outputs: Outputs,
-    quiet: bool,
-    images: Path,
-    max_drop: str | None,
-    checks: dict[str, Any],
-) -> PruneReport:
-    from bnfold.checks.accuracy.measured_prune import AccuracyOptions, measure
+    import bnfold
+    from bnfold.cli.failed import printing_failure
     from bnfold.cli.progress import progress
+    from bnfold.cli.prune_printing import show
 
-    options = AccuracyOptions(images, max_drop=max_drop, **checks)
-    with progress("measuring", quiet, unit="images") as tell:
-        return measure(report, outputs, options, tell)
+    accuracy = None
+    if images is not None:
+        accuracy = bnfold.AccuracyOptions(images, max_drop=max_drop, **checks)
+    with printing_failure(json_target), progress("pruning", quiet or images is None) as tell:
+        report = bnfold.prune(
+            model,
+            weights,
+            accuracy=accuracy,
+            dry_run=dry_run,
+            json_file=json_target.file,
+            progress=lambda done, total: tell(done, total, "measuring"),
+            **values,
+        )
+    show(report, to_json=json_target.printed, quiet=quiet)

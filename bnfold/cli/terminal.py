@@ -6,25 +6,19 @@ it is taken for markup. Tests hold the other modules to this one.
 
 from __future__ import annotations
 
-import codecs
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bnfold.printable import printable
 
+if TYPE_CHECKING:
+    from bnfold.outputs.recorded import Reported
+
 _FEWEST = 24
 """A table is no table where its last column has fewer characters than this."""
-
-
-class Reported(Protocol):
-    """A report of any command."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as one JSON object."""
-        ...
 
 
 def say(*lines: str) -> None:
@@ -56,41 +50,14 @@ def warn(*warnings: str) -> None:
 
 def say_json(report: Reported) -> None:
     """Print the JSON of a report to standard output, and nothing else."""
-    say_bytes(json_bytes(report))
+    from bnfold.outputs import json_document
+
+    say_bytes(json_document(report.to_json()))
 
 
 def say_bytes(content: bytes) -> None:
     """Print a document to standard output as it is."""
     click.echo(content, nl=False)
-
-
-def json_bytes(report: Reported) -> bytes:
-    """The JSON document of a report."""
-    return document(report.to_json())
-
-
-def document(content: dict[str, Any]) -> bytes:
-    """A JSON document in ASCII.
-
-    Names stand in it as they are in the file. JSON has no way to write a byte that is no UTF-8: it
-    becomes the four characters that `printable` makes of it, such as \\xe9.
-    """
-    import json
-
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    return text.encode("ascii", "bnfold-json")
-
-
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    import json
-
-    assert isinstance(error, UnicodeEncodeError)
-    run = error.object[error.start : error.end]
-    lone = (json.dumps(printable(one) if "\ud800" <= one <= "\udfff" else one) for one in run)
-    return "".join(text[1:-1] for text in lone), error.end
-
-
-codecs.register_error("bnfold-json", _escaped)
 
 
 Cell = str | tuple[str, str] | Sequence[tuple[str, str]]

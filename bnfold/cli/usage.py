@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -86,10 +87,10 @@ def check_engine(runtime: str) -> None:
     not_with(f"--runtime {runtime}", runtime == "opencv", ["caffe_root"])
 
 
-def check_json_only(json_target: str | None) -> None:
+def check_json_only(json_file: Path | None) -> None:
     """Refuse `--force` in a command whose only output is the file of `--json`.
 
     Raises:
         click.UsageError: there is no such file.
     """
-    only_with("--json FILE", json_target not in (None, "-"), ["force"])
+    only_with("--json FILE", json_file is not None, ["force"])

@@ -9,6 +9,7 @@ import click
 
 from bnfold.cli.options import (
     FILE,
+    JsonTarget,
     folded_options,
     pair_options,
     report_options,
@@ -79,7 +80,7 @@ def verify(
     caffe_root: Path | None,
     threads: int | None,
     force: bool,
-    json_target: str | None,
+    json_target: JsonTarget,
     quiet: bool,
 ) -> None:
     """Check in a real engine that the folded network is the same function.
@@ -93,14 +94,11 @@ def verify(
       bnfold verify --model deploy.prototxt --weights x.caffemodel --images photos/ --layers
       bnfold verify --model deploy.prototxt --weights x.caffemodel --runtime opencv --json -
     """
-    check_json_only(json_target)
+    check_json_only(json_target.file)
     check_engine(runtime)
     import bnfold
     from bnfold.cli.progress import progress
-    from bnfold.cli.terminal import json_bytes
     from bnfold.cli.verify_printing import show
-    from bnfold.jobs import folded_name, one_line_errors
-    from bnfold.outputs import Outputs
 
     if images is not None and random is not None:
         raise click.UsageError("--images and --random exclude each other; choose one of the two")
@@ -119,23 +117,17 @@ def verify(
         threads=threads,
         caffe_root=caffe_root,
     )
-    folded_model = folded_model or folded_name(model)
-    folded_weights = folded_weights or folded_name(weights)
-    json_file = None if json_target in (None, "-") else Path(json_target)
-    with one_line_errors(), Outputs() as outputs:
-        if json_file is not None:
-            outputs.claim([json_file], [model, weights, folded_model, folded_weights], force)
-        with progress("verifying", quiet, unit="inputs") as tell:
-            found = bnfold.verify(
-                model,
-                weights,
-                folded_model=folded_model,
-                folded_weights=folded_weights,
-                options=options,
-                progress=tell,
-            )
-        if json_file is not None:
-            outputs.write(json_file, json_bytes(found))
-    show(found, to_json=json_target == "-", quiet=quiet)
+    with progress("verifying", quiet, unit="inputs") as tell:
+        found = bnfold.verify(
+            model,
+            weights,
+            folded_model=folded_model,
+            folded_weights=folded_weights,
+            options=options,
+            json_file=json_target.file,
+            force=force,
+            progress=tell,
+        )
+    show(found, to_json=json_target.printed, quiet=quiet)
     if not found.passed:
         raise CheckFailedError(found.failure)

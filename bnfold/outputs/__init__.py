@@ -11,6 +11,8 @@ is written down in docs/guarantees.md.
 """
 
 from .commit import settle
+from .json_document import json_document
+from .recorded import Recorded, recorded
 from .writing import Outputs
 
-__all__ = ["Outputs", "settle"]
+__all__ = ["Outputs", "Recorded", "json_document", "recorded", "settle"]

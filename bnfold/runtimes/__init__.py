@@ -11,6 +11,7 @@ An engine is imported when it is asked for.
 from bnfold.runtimes.choose import NAMES, Picked, available, check_threads, open_runtime, pick
 from bnfold.runtimes.errors import EngineError, EngineMissingError
 from bnfold.runtimes.protocol import LayerInfo, Place, Runtime, RuntimeInfo, Session, Top
+from bnfold.runtimes.report import RuntimesReport
 
 __all__ = [
     "NAMES",
@@ -21,6 +22,7 @@ __all__ = [
     "Place",
     "Runtime",
     "RuntimeInfo",
+    "RuntimesReport",
     "Session",
     "Top",
     "available",

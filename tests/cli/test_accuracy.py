@@ -106,7 +106,7 @@ def test_bad_images_are_warned_of(run, arguments, tmp_path):
         (("--max-drop", "x"), "from 0 up"),
         (("--root", "/"), None),
         (("--preprocess", "nowhere.toml"), "nowhere.toml: No such file"),
-        (("--folded-weights", "nowhere"), "nowhere: the folded network is not there"),
+        (("--folded-weights", "nowhere"), "nowhere: there is no such file; make it with"),
         (("--mean-file", "nowhere"), "nowhere: No such file"),
         (("--labelmap", "nowhere"), "detection networks"),
     ],

@@ -18,6 +18,7 @@ from models import Model
 
 import bnfold
 from bnfold.cli import progress, terminal
+from bnfold.outputs import json_document
 from bnfold.printable import printable
 
 HOSTILE = {
@@ -159,7 +160,7 @@ def test_printable_is_one_line_of_visible_characters_and_leaves_those_alone(text
 
 @given(st.recursive(st.text() | st.integers() | st.none(), st.lists))
 def test_documents_are_json_that_says_the_same(content):
-    document = terminal.document({"content": content})
+    document = json_document({"content": content})
     assert document.isascii()
     if not re.search("[\ud800-\udfff]", str(content)):
         assert json.loads(document) == {"content": content}

@@ -13,7 +13,6 @@ from bnfold.checks.accuracy.detection_truth import open_truth, read_labelmap
 from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.checks.images.preprocess_file import read_options
 from bnfold.checks.images.sources import Sample
-from bnfold.pruning import read_channels
 
 from .seeds import DIGITS, IMAGE, LABELS, LIST, XML, networks
 
@@ -43,7 +42,7 @@ def prune(folder: Path) -> None:
 
 def prune_channels(folder: Path) -> None:
     model, weights = _pair(folder)
-    bnfold.prune(model, weights, channels=read_channels(folder / "channels"), dry_run=True)
+    bnfold.prune(model, weights, channels=folder / "channels", dry_run=True)
 
 
 def verify(folder: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,14 +16,15 @@ from bnfold.aliases import Floats, PathLike, Progress
 from bnfold.checks.accuracy.detection import DetectionTally
 from bnfold.checks.accuracy.detection_truth import open_truth
 from bnfold.checks.accuracy.input_spread import InputSpread
-from bnfold.checks.accuracy.report import AccuracyReport, Changed, Metric
+from bnfold.checks.accuracy.report import AccuracyReport
 from bnfold.checks.accuracy.scores import Interface, Tally, label_error
 from bnfold.checks.images.batches import BadImage, Batch, batches
 from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
 from bnfold.checks.images.sources import Source, open_images
 from bnfold.errors import BnfoldError
-from bnfold.jobs import folded_name, one_line_errors
-from bnfold.outputs import settle
+from bnfold.jobs import one_line_errors
+from bnfold.network_files import PairFiles
+from bnfold.outputs import recorded
 from bnfold.runtimes import Picked, Session, pick
 
 BATCH = 8
@@ -52,6 +53,8 @@ def accuracy(
     runtime: str = "auto",
     threads: int | None = None,
     caffe_root: PathLike | None = None,
+    json_file: PathLike | None = None,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> AccuracyReport:
     """Measure the accuracy of a network and of its folded form on the same images.
@@ -80,6 +83,8 @@ def accuracy(
         runtime: "auto", "opencv" or "pycaffe".
         threads: how many threads the engine may use; None for its own default.
         caffe_root: Caffe's folder, for pycaffe.
+        json_file: where to write the report as JSON, too.
+        force: replace that file if it exists.
         progress: told after each batch how many images are done, of how many.
 
     Returns:
@@ -90,72 +95,57 @@ def accuracy(
             `max_bad` are unreadable, a label is none of the network's classes, or a module is not
             installed; the message is one line that says where, what and what to do.
     """
-    bound = _points(max_drop)
-    least = None if min_top1 is None else _share(min_top1)
-    if least is not None and top is not None and 1 not in top:
-        raise BnfoldError("a least top-1 is asked for, but top-1 is not counted; add 1 to the top")
-    if top is not None and (not top or min(top) < 1):
-        raise BnfoldError(f"top {', '.join(map(str, top)) or 'nothing'}: give numbers from 1 up")
-    original = Path(model), Path(weights)
-    folded = (
-        folded_name(original[0]) if folded_model is None else Path(folded_model),
-        folded_name(original[1]) if folded_weights is None else Path(folded_weights),
-    )
+    bounds = _Bounds.of(max_drop, min_top1, top)
     with one_line_errors():
-        settle([*original, *folded])
-    for source_path, path in zip(original, folded, strict=True):
-        if source_path.exists() and not path.exists():
+        files = PairFiles.of(model, weights, folded_model, folded_weights)
+        with recorded([*files.all, images], json_file=json_file, force=force) as record:
+            files.ready()
+            with pick(
+                runtime, files.networks, threads=threads, caffe_root=caffe_root
+            ) as picked:  # fmt: skip
+                interface = Interface(files.original.model, picked.sessions[0], output_blob)
+                _same_inputs(picked, files)
+                tally, source = _prepare(
+                    interface, picked, images, root, annotations, labelmap, top
+                )  # fmt: skip
+                steps = _steps(preprocess or PreprocessOptions(), interface, picked, files)
+                run = _Run(picked, interface, tally)
+                stream = batches(
+                    source, steps, batch, limit=limit, workers=workers, max_bad=max_bad
+                )  # fmt: skip
+                run.through(stream, min(len(source), limit or len(source)), progress)
+                report = run.report(files, source, bounds)
+            record.save(report)
+    return report
+
+
+class _Bounds(NamedTuple):
+    """What is asked of the accuracy.
+
+    Attributes:
+        max_drop: how many points may be lost.
+        min_top1: the share of images that the folded network must be right about; None for any.
+    """
+
+    max_drop: Fraction
+    min_top1: Fraction | None
+
+    @classmethod
+    def of(
+        cls,
+        max_drop: Fraction | Decimal | float | str,
+        min_top1: Fraction | Decimal | float | str | None,
+        top: Sequence[int] | None,
+    ) -> _Bounds:
+        share = None if min_top1 is None else _share(min_top1)
+        if share is not None and top is not None and 1 not in top:
             raise BnfoldError(
-                f"{path}: the folded network is not there; run `bnfold merge`, or name it with "
-                "--folded-model and --folded-weights"
+                "a least top-1 is asked for, but top-1 is not counted; add 1 to the top"
             )
-    with one_line_errors(), pick(
-        runtime, [original, folded], threads=threads, caffe_root=caffe_root
-    ) as picked:  # fmt: skip
-        interface = Interface(original[0], picked.sessions[0], output_blob)
-        _same_inputs(picked, original[0], folded[0])
-        tally, source = _prepare(interface, picked, images, root, annotations, labelmap, top)
-        shape = picked.sessions[0].inputs[interface.image]
-        steps = Preprocess.of(preprocess or PreprocessOptions(), shape, original[0])
-        if interface.is_detection and (steps.crop or len(steps.resize or ()) == 1):
-            raise BnfoldError(
-                f"{original[0]}: boxes belong to whole images; for a detection network give "
-                "--resize HxW and no crop"
-            )
-        run = _Run(picked, interface, tally)
-        expected = min(len(source), limit or len(source))
-        stream = batches(
-            source, steps, batch, limit=limit, workers=workers, max_bad=max_bad
-        )  # fmt: skip
-        run.through(stream, expected, progress)
-        if not tally.images:
-            raise BnfoldError(f"{source.path}: none of its images can be read")
-        metrics = tally.metrics()
-        if least is not None and all(metric.name != "top-1" for metric in metrics):
-            counted = ", ".join(metric.name for metric in metrics) or "nothing"
-            raise BnfoldError(f"{original[0]}: it has no top-1 to ask a least of, but {counted}")
-        return AccuracyReport(
-            *original,
-            *folded,
-            source=source.path,
-            engine=picked.why,
-            notes=tuple(dict.fromkeys(note for s in picked.sessions for note in s.notes)),
-            output=interface.output,
-            images=tally.images,
-            metrics=metrics,
-            changed=tuple(tally.changed),
-            largest_difference=tally.largest,
-            largest_at=tally.largest_at,
-            not_finite_before=tally.not_finite[0],
-            not_finite_after=tally.not_finite[1],
-            bad=tuple(run.bad),
-            max_drop=bound,
-            seconds=run.seconds,
-            engine_seconds=run.engine_seconds,
-            classes=tally.classes,
-            min_top1=least,
-            unlike=run.spread.unlike(*original, interface.image),
-        )
+        if top is not None and (not top or min(top) < 1):
+            numbers = ", ".join(map(str, top)) or "nothing"
+            raise BnfoldError(f"top {numbers}: give numbers from 1 up")
+        return cls(_points(max_drop), share)
 
 
 class _Run:
@@ -163,6 +153,7 @@ class _Run:
 
     def __init__(self, picked: Picked, interface: Interface, tally: Tally | DetectionTally) -> None:
         self._sessions = picked.sessions
+        self._why = picked.why
         self._interface = interface
         self._tally = tally
         self.bad: list[BadImage] = []
@@ -184,6 +175,39 @@ class _Run:
                 if progress is not None:
                     progress(self._tally.images + len(self.bad), total)
         self.seconds = time.perf_counter() - start
+
+    def report(self, files: PairFiles, source: Source, bounds: _Bounds) -> AccuracyReport:
+        """What was found, and what was asked for."""
+        tally = self._tally
+        if not tally.images:
+            raise BnfoldError(f"{source.path}: none of its images can be read")
+        metrics = tally.metrics()
+        if bounds.min_top1 is not None and all(metric.name != "top-1" for metric in metrics):
+            counted = ", ".join(metric.name for metric in metrics) or "nothing"
+            raise BnfoldError(
+                f"{files.original.model}: it has no top-1 to ask a least of, but {counted}"
+            )
+        return AccuracyReport(
+            *files.all,
+            source=source.path,
+            engine=self._why,
+            notes=tuple(dict.fromkeys(note for s in self._sessions for note in s.notes)),
+            output=self._interface.output,
+            images=tally.images,
+            metrics=metrics,
+            changed=tuple(tally.changed),
+            largest_difference=tally.largest,
+            largest_at=tally.largest_at,
+            not_finite_before=tally.not_finite[0],
+            not_finite_after=tally.not_finite[1],
+            bad=tuple(self.bad),
+            max_drop=bounds.max_drop,
+            seconds=self.seconds,
+            engine_seconds=self.engine_seconds,
+            classes=tally.classes,
+            min_top1=bounds.min_top1,
+            unlike=self.spread.unlike(*files.networks[0], self._interface.image),
+        )
 
     def _answer(self, session: Session, batch: Batch) -> Floats:
         feeds = {self._interface.image: batch.images}
@@ -227,10 +251,27 @@ def _prepare(
     return Tally(where, top), source
 
 
-def _same_inputs(picked: Picked, model: Path, folded: Path) -> None:
+def _steps(
+    options: PreprocessOptions, interface: Interface, picked: Picked, files: PairFiles
+) -> Preprocess:
+    """How an image becomes what the networks are fed."""
+    model = files.original.model
+    steps = Preprocess.of(options, picked.sessions[0].inputs[interface.image], model)
+    if interface.is_detection and (steps.crop or len(steps.resize or ()) == 1):
+        raise BnfoldError(
+            f"{model}: boxes belong to whole images; for a detection network give "
+            "--resize HxW and no crop"
+        )
+    return steps
+
+
+def _same_inputs(picked: Picked, files: PairFiles) -> None:
     one, two = (dict(session.inputs) for session in picked.sessions)
     if one != two:
-        raise BnfoldError(f"{folded}: it does not have the inputs of {model}; is it folded of it?")
+        raise BnfoldError(
+            f"{files.folded.model}: it does not have the inputs of {files.original.model}; "
+            "is it folded of it?"
+        )
 
 
 def _points(value: Fraction | Decimal | float | str) -> Fraction:
@@ -253,6 +294,3 @@ def _decimal(value: Fraction | Decimal | float | str) -> Fraction | None:
         return Fraction(str(float(value)) if isinstance(value, float) else value)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
         return None
-
-
-__all__ = ["BATCH", "AccuracyReport", "Changed", "Metric", "Progress", "accuracy"]

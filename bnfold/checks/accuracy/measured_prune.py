@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from bnfold.aliases import PathLike
+from bnfold.aliases import PathLike, Progress
 from bnfold.checks.accuracy.measure import BATCH, accuracy
 from bnfold.checks.accuracy.report import AccuracyReport
 from bnfold.checks.accuracy.text import metric_lines
@@ -62,11 +61,11 @@ class MeasuredPruneReport(PruneReport):
         return {**super().to_json(), "accuracy": measured}
 
 
-def measure(
+def measured(
     report: PruneReport,
     outputs: Outputs,
     options: AccuracyOptions,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> MeasuredPruneReport:
     """Measure a pruned network whose files have not taken their names yet.
 
@@ -104,8 +103,8 @@ def measure(
         notes=tuple(map(outputs.by_target, found.notes)),
     )
     values = {field.name: getattr(report, field.name) for field in fields(report)}
-    measured = MeasuredPruneReport(**values, accuracy=found)
+    whole = MeasuredPruneReport(**values, accuracy=found)
     if failure is not None:
-        nothing = replace(measured, output_model=None, output_weights=None)
+        nothing = replace(whole, output_model=None, output_weights=None)
         raise CheckFailedError(f"{failure}; no network was written", nothing)
-    return measured
+    return whole

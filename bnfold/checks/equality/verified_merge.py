@@ -1,19 +1,18 @@
-"""The front door of verification: `bnfold.verify`, and what `bnfold.merge(verify=True)` does."""
+"""`bnfold.merge(verify=True)`: verification between writing the outputs and naming them."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bnfold.aliases import PathLike, Progress
+from bnfold.aliases import Progress
+from bnfold.checks.equality.comparing import compare_networks
+from bnfold.checks.equality.options import VerifyOptions
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import verdict
-from bnfold.checks.equality.verify import Files, VerifyOptions, verify_files
 from bnfold.errors import BnfoldError, CheckFailedError
-from bnfold.fold import MergeOptions, Plan
-from bnfold.jobs import folded_name, one_line_errors, plan_only
+from bnfold.network_files import NetworkFiles, PairFiles
 from bnfold.outputs import Outputs
 from bnfold.report import Report
 
@@ -43,60 +42,7 @@ class VerifiedReport(Report):
         return {**super().to_json(), "verification": self.verification.to_json()}
 
 
-def verify(
-    model: PathLike,
-    weights: PathLike,
-    *,
-    folded_model: PathLike | None = None,
-    folded_weights: PathLike | None = None,
-    options: VerifyOptions | None = None,
-    progress: Progress | None = None,
-) -> Verification:
-    """Run a network and its folded version on the same inputs in an engine, and compare.
-
-    Args:
-        model: the original prototxt.
-        weights: its caffemodel.
-        folded_model: the folded prototxt; by default what `merge` would have called it.
-        folded_weights: the folded caffemodel, likewise.
-        options: the inputs, the tolerance, the engine; see VerifyOptions for the defaults.
-        progress: is told after every batch how many are done, and of how many.
-
-    Returns:
-        What was found; `passed` says whether the two are the same function, and `failure` why not.
-
-    Raises:
-        BnfoldError: a file or an option cannot be used, or no engine can run the networks.
-    """
-    model, weights = Path(model), Path(weights)
-    with one_line_errors():
-        files = Files(
-            model,
-            weights,
-            folded_name(model) if folded_model is None else Path(folded_model),
-            folded_name(weights) if folded_weights is None else Path(folded_weights),
-        )
-        chosen = options or VerifyOptions()
-        return verify_files(files, _knowing(chosen, _default_plan(files)), progress)
-
-
-def _knowing(options: VerifyOptions, plan: Plan) -> VerifyOptions:
-    """The options, with what a plan changes by design."""
-    return dataclasses.replace(
-        options, altered=options.altered | plan.altered, ahead=options.ahead | plan.ahead
-    )
-
-
-def _default_plan(files: Files) -> Plan:
-    """What a merge with default options does, which other options do no more than."""
-    try:
-        return plan_only(files.model, files.weights, MergeOptions()).plan
-    except BnfoldError:
-        # Only --bn-dialect, say, makes sense of this network; then all layers are compared.
-        return Plan()
-
-
-def prove(
+def verified(
     report: Report,
     outputs: Outputs,
     options: VerifyOptions | None = None,
@@ -119,15 +65,13 @@ def prove(
     assert report.weights is not None
     assert report.output_model is not None
     assert report.output_weights is not None
-    files = Files(
-        report.model,
-        report.weights,
-        outputs.pending(report.output_model),
-        outputs.pending(report.output_weights),
+    files = PairFiles(
+        NetworkFiles(report.model, report.weights),
+        NetworkFiles(outputs.pending(report.output_model), outputs.pending(report.output_weights)),
     )
     try:
-        chosen = _knowing(options or VerifyOptions(), report.plan)
-        found = verify_files(files, chosen, progress)
+        chosen = (options or VerifyOptions()).knowing(report.plan.altered, report.plan.ahead)
+        found = compare_networks(files, chosen, progress)
     except BnfoldError as error:
         raise BnfoldError(outputs.by_target(str(error))) from error
     found = dataclasses.replace(

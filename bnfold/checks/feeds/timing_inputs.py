@@ -16,7 +16,7 @@ from bnfold.prototxt import load
 SEED = 0
 
 
-def noise(model: Path, weights: Path, shapes: Mapping[str, ArrayShape]) -> dict[str, Array]:
+def timing_inputs(model: Path, weights: Path, shapes: Mapping[str, ArrayShape]) -> dict[str, Array]:
     """Return random float32 arrays that suit the network, the same ones every time.
 
     Args:

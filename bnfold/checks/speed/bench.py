@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from bnfold.aliases import PathLike
 from bnfold.caffemodel import open_weights
-from bnfold.checks.feeds.timing_inputs import noise
+from bnfold.checks.feeds.timing_inputs import timing_inputs
 from bnfold.checks.speed.peak_memory import peak_of
 from bnfold.checks.speed.report import BenchReport, Comparison, Side
 from bnfold.checks.speed.rounds import (
     SECONDS,
-    Pair,
+    Network,
     Rounds,
     Setting,
     StageProgress,
@@ -30,12 +29,11 @@ from bnfold.checks.speed.spread import spread
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.graph import infer_shapes
-from bnfold.jobs import folded_name, one_line_errors, read_net
-from bnfold.outputs import settle
+from bnfold.jobs import one_line_errors, read_net
+from bnfold.network_files import NetworkFiles, PairFiles
+from bnfold.outputs import recorded
 from bnfold.report import Counts
 from bnfold.runtimes import Runtime, pick
-
-__all__ = ["SECONDS", "BenchReport", "StageProgress", "bench"]
 
 
 def bench(
@@ -50,6 +48,8 @@ def bench(
     repeats: int | None = None,
     runtime: str = "auto",
     caffe_root: PathLike | None = None,
+    json_file: PathLike | None = None,
+    force: bool = False,
     progress: StageProgress | None = None,
 ) -> BenchReport:
     """Measure how long a network and its folded form take, side by side in one engine.
@@ -66,6 +66,8 @@ def bench(
         repeats: make exactly so many rounds instead.
         runtime: "auto", "opencv" or "pycaffe".
         caffe_root: Caffe's folder, for pycaffe.
+        json_file: where to write the report as JSON, too.
+        force: replace that file if it exists.
         progress: told of every round.
 
     Returns:
@@ -77,43 +79,41 @@ def bench(
             the same inputs; the message is one line that says where, what and what to do.
     """
     _check_numbers(batch, seconds, repeats)
-    original = Path(model), Path(weights)
-    folded = (
-        folded_name(original[0]) if folded_model is None else Path(folded_model),
-        folded_name(original[1]) if folded_weights is None else Path(folded_weights),
-    )
-    pairs = (original, folded)
-    job = _Job(pairs, threads, caffe_root, progress or (lambda what, done: None))
     with one_line_errors():
-        settle([*original, *folded])
-        before = _counts(*original)
-        _check_there(folded)
-        after = _counts(*folded)
-        with pick(runtime, pairs, threads=threads, caffe_root=caffe_root) as picked:
-            first, second = picked.sessions
-            shapes = input_shapes(first, second, (original[0], folded[0]), batch)
-            feeds = noise(*original, shapes)
-            removed = removed_layers(first, second)
-            # They may be as large as memory allows two to be; each setting loads its own.
-            first.close()
-            second.close()
-            engine = picked.runtime
-            settings = [
-                Setting(fusion, feeds, seconds, repeats)
-                for fusion in ((False, True) if engine.has_fusion else (None,))
-            ]
-            measured = job.run(engine, settings)
-        comparisons = job.weigh(engine.name, settings, measured)
-    return BenchReport(
-        *original, *folded, engine.name, engine.version, picked.why, threads, shapes, before,
-        after, removed, comparisons,
-    )  # fmt: skip
+        files = PairFiles.of(model, weights, folded_model, folded_weights)
+        job = _Job(files.networks, threads, caffe_root, progress or (lambda what, done: None))
+        with recorded(files.all, json_file=json_file, force=force) as record:
+            files.ready()
+            before, after = _counts(files.original), _counts(files.folded)
+            with pick(
+                runtime, files.networks, threads=threads, caffe_root=caffe_root
+            ) as picked:  # fmt: skip
+                first, second = picked.sessions
+                models = files.original.model, files.folded.model
+                shapes = input_shapes(first, second, models, batch)
+                feeds = timing_inputs(*files.networks[0], shapes)
+                removed = removed_layers(first, second)
+                # They may be as large as memory allows two to be; each setting loads its own.
+                first.close()
+                second.close()
+                engine = picked.runtime
+                settings = [
+                    Setting(fusion, feeds, seconds, repeats)
+                    for fusion in ((False, True) if engine.has_fusion else (None,))
+                ]
+                measured = job.run(engine, settings)
+            report = BenchReport(
+                *files.all, engine.name, engine.version, picked.why, threads, shapes, before,
+                after, removed, job.weigh(engine.name, settings, measured),
+            )  # fmt: skip
+            record.save(report)
+    return report
 
 
 class _Job(NamedTuple):
     """What stays the same over all settings of the engine."""
 
-    pairs: tuple[Pair, Pair]
+    pairs: tuple[Network, Network]
     threads: int | None
     caffe_root: PathLike | None
     tell: StageProgress
@@ -151,7 +151,7 @@ class _Job(NamedTuple):
             )
         return tuple(found)
 
-    def _peak(self, engine: str, pair: Pair, setting: Setting) -> int | None:
+    def _peak(self, engine: str, pair: Network, setting: Setting) -> int | None:
         return peak_of(
             engine,
             *pair,
@@ -162,19 +162,10 @@ class _Job(NamedTuple):
         )
 
 
-def _counts(model: Path, weights: Path) -> Counts:
-    with open_weights(weights) as stored:
-        net = read_net(model, MergeOptions(), stored)
-        return Counts.of(net, infer_shapes(net), weights.stat().st_size)
-
-
-def _check_there(folded: Pair) -> None:
-    for path in folded:
-        if not path.exists():
-            raise BnfoldError(
-                f"{path}: there is no such file; make it with `bnfold merge`, or name the folded "
-                "files with --folded-model and --folded-weights"
-            )
+def _counts(files: NetworkFiles) -> Counts:
+    with open_weights(files.weights) as stored:
+        net = read_net(files.model, MergeOptions(), stored)
+        return Counts.of(net, infer_shapes(net), files.weights.stat().st_size)
 
 
 def _check_numbers(batch: int | None, seconds: float, repeats: int | None) -> None:

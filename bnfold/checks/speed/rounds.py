@@ -30,7 +30,7 @@ MIN_ROUNDS = 10
 _WARM_ROUNDS = 2
 _WARM_SECONDS = 0.3
 
-Pair = tuple[Path, Path]
+Network = tuple[Path, Path]
 """A prototxt and its caffemodel."""
 
 StageProgress = Callable[[str, float], None]
@@ -98,7 +98,7 @@ class Rounds:
 
 def compare(
     runtime: Runtime,
-    pairs: tuple[Pair, Pair],
+    pairs: tuple[Network, Network],
     setting: Setting,
     tell: Callable[[float], None] = lambda done: None,
 ) -> Rounds:

@@ -318,7 +318,7 @@ def test_progress_ends_at_the_number_of_images(pair, opencv):
         ({"max_drop": -1}, "from 0 up"),
         ({"max_drop": "some"}, "from 0 up"),
         ({"max_drop": float("nan")}, "from 0 up"),
-        ({"folded_model": None}, r"net.folded.prototxt: .* run `bnfold merge`"),
+        ({"folded_model": None}, r"net.folded.prototxt: .* make it with `bnfold merge"),
         ({"output_blob": "nothing"}, "nothing"),
         ({"annotations": "here"}, "detection networks"),
         ({"preprocess": PreprocessOptions(crop=(1, 1))}, "1x1"),

@@ -1,0 +1,243 @@
+"""Run two networks on the same inputs, and compare their values."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bnfold.aliases import Array, Progress
+from bnfold.caffemodel import Weights, open_weights
+from bnfold.checks.equality.difference import Comparison
+from bnfold.checks.equality.matching import Matching, Pair
+from bnfold.checks.equality.options import VerifyOptions
+from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
+from bnfold.checks.equality.verification import Compared, Verification
+from bnfold.checks.feeds.image_inputs import ImageInputs
+from bnfold.checks.feeds.random_inputs import RandomInputs
+from bnfold.checks.images.preprocess import PreprocessOptions
+from bnfold.errors import BnfoldError
+from bnfold.graph import Net, build
+from bnfold.network_files import PairFiles
+from bnfold.prototxt import load
+from bnfold.runtimes import Place, Session, pick
+
+Feeds = dict[str, Array]
+
+_NUDGED_IMAGES = 16
+"""How many inputs the nudged network is run on: what rounding does varies little after that."""
+
+_GROUP = 32
+"""How many layers' values are held at a time; every group takes a forward pass of its own."""
+
+
+def compare_networks(
+    files: PairFiles, options: VerifyOptions, progress: Progress | None = None
+) -> Verification:
+    """Run both networks on the same inputs, and compare.
+
+    Args:
+        files: the networks.
+        options: how.
+        progress: is told after every batch how many are done, and of how many.
+
+    Raises:
+        BnfoldError: a file or an option cannot be used, no engine can run the networks, or there
+            is nothing to compare.
+        PrototxtError, CaffemodelError, OSError: a file cannot be read.
+    """
+    files.ready()
+    original, folded = files.original, files.folded
+    with contextlib.ExitStack() as stack:
+        stored = stack.enter_context(open_weights(original.weights))
+        new = stack.enter_context(open_weights(folded.weights))
+        before, after = _net(original.model, stored), _net(folded.model, new)
+        models = [*files.networks]
+        if options.tolerance is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bnfold-")))
+            nudged = folder / "nudged.caffemodel"
+            write_nudged(stored, new, nudged, options.seed)
+            models.append((original.model, nudged))
+            stack.enter_context(_named_as(original.weights, nudged))
+        picked = stack.enter_context(
+            pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
+        )
+        check = _Check(files, options, before, after, picked.sessions, picked.why)
+        return check.run(progress or _silent)
+
+
+@contextlib.contextmanager
+def _named_as(weights: Path, copy: Path) -> Iterator[None]:
+    """Errors about a copy that nobody has seen name the file that it was made of."""
+    try:
+        yield
+    except BnfoldError as error:
+        if str(copy) not in str(error):
+            raise
+        raise BnfoldError(str(error).replace(str(copy), str(weights))) from error
+
+
+class _Check:
+    def __init__(
+        self,
+        files: PairFiles,
+        options: VerifyOptions,
+        before: Net,
+        after: Net,
+        sessions: Sequence[Session],
+        why: str,
+    ) -> None:
+        self._files = files
+        self._options = options
+        self._before = before
+        self._matching = Matching(before, after, options.ahead)
+        self._old, self._new = sessions[0], sessions[1]
+        self._nudged = sessions[2] if len(sessions) > 2 else None
+        self._why = why
+
+    def run(self, progress: Progress) -> Verification:
+        mismatches = _mismatches(self._old, self._new)
+        if mismatches:
+            return self._found("nothing, since inputs or outputs differ", 0, mismatches=mismatches)
+        outputs, scores = self._matching.outputs(), self._matching.scores()
+        if not outputs:
+            raise BnfoldError(f"{self._files.original.model}: it has no outputs to compare")
+        inputs = self._inputs()
+        feeds, compared = self._compare([*outputs, *scores], inputs, progress)
+        found = tuple(compared[: len(outputs)]), tuple(compared[len(outputs) :])
+        result = self._found(str(inputs), inputs.images, found=found)
+        if self._options.layers or not result.outputs_agree:
+            layers = tuple(self._layers(feeds))
+            result = self._found(str(inputs), inputs.images, found=found, layers=layers)
+        return result
+
+    def _inputs(self) -> RandomInputs | ImageInputs:
+        options = self._options
+        if options.images is None:
+            return RandomInputs(self._before, self._old.inputs, options.random, options.seed)
+        preprocess = options.preprocess or PreprocessOptions()
+        return ImageInputs(
+            options.images, options.root, preprocess, self._old.inputs, self._files.original.model
+        )
+
+    def _compare(
+        self, pairs: Sequence[Pair], inputs: RandomInputs | ImageInputs, progress: Progress
+    ) -> tuple[Feeds, list[Compared]]:
+        """Compare on all inputs; gives also those in which the networks were farthest apart."""
+        sums, noise = [Comparison() for _ in pairs], [Comparison() for _ in pairs]
+        worst, farthest = -1.0, {}
+        for run, feeds in enumerate(inputs):
+            measure = run * inputs.batch < _NUDGED_IMAGES
+            apart = self._step(pairs, feeds, sums, noise if measure else None)
+            if apart > worst:
+                worst, farthest = apart, feeds
+            progress(run + 1, inputs.runs)
+        return farthest, [
+            self._judge(pair, one, other)
+            for pair, one, other in zip(pairs, sums, noise, strict=True)
+        ]
+
+    def _layers(self, feeds: Feeds) -> list[Compared]:
+        pairs = [p for p in self._matching.layers() if p.layer not in self._options.altered]
+        found = []
+        for start in range(0, len(pairs), _GROUP):
+            group = pairs[start : start + _GROUP]
+            sums, noise = [Comparison() for _ in group], [Comparison() for _ in group]
+            self._step(group, feeds, sums, noise)
+            found += [self._judge(*three) for three in zip(group, sums, noise, strict=True)]
+        return found
+
+    def _step(
+        self,
+        pairs: Sequence[Pair],
+        feeds: Feeds,
+        sums: Sequence[Comparison],
+        noise: Sequence[Comparison] | None,
+    ) -> float:
+        """One batch through the networks; gives the largest relative difference in it."""
+        places: list[Place] = list(dict.fromkeys(pair.before for pair in pairs))
+        old = self._old.run(feeds, places)
+        new = self._new.run(feeds, list(dict.fromkeys(pair.after for pair in pairs)))
+        largest = 0.0
+        for pair, total in zip(pairs, sums, strict=True):
+            largest = max(largest, total.add(old[pair.before], new[pair.after]))
+        if self._nudged is not None and noise is not None:
+            nudged = self._nudged.run(feeds, places)
+            for pair, total in zip(pairs, noise, strict=True):
+                total.add(old[pair.before], nudged[pair.before])
+        return largest
+
+    def _judge(self, pair: Pair, difference: Comparison, noise: Comparison) -> Compared:
+        tolerance = self._options.tolerance
+        if tolerance is None:
+            tolerance = tolerance_of(noise.result().relative, pair.depth)
+        return Compared(pair, difference.result(), tolerance)
+
+    def _found(
+        self,
+        inputs: str,
+        images: int,
+        *,
+        mismatches: tuple[str, ...] = (),
+        found: tuple[tuple[Compared, ...], tuple[Compared, ...]] = ((), ()),
+        layers: tuple[Compared, ...] | None = None,
+    ) -> Verification:
+        files, options = self._files, self._options
+        altered = [p.layer for p in self._matching.layers() if p.layer in options.altered]
+        notes = [*self._old.notes, *self._new.notes, *_notes(*found)]
+        return Verification(
+            *files.all,
+            self._why,
+            inputs,
+            images,
+            options.tolerance is None,
+            options.layers,
+            mismatches,
+            *found,
+            layers,
+            tuple(dict.fromkeys(altered)),
+            tuple(notes),
+        )
+
+
+def _net(model: Path, stored: Weights) -> Net:
+    return build(load(model), weights=stored)
+
+
+def _mismatches(old: Session, new: Session) -> tuple[str, ...]:
+    """Inputs and outputs of which the networks do not agree that they are there, or how large."""
+    found = []
+    for kind, one, other in (
+        ("input", old.inputs, new.inputs),
+        ("output", old.outputs, new.outputs),
+    ):
+        found += [f"{kind} '{n}' is missing in the folded network" for n in one if n not in other]
+        found += [f"{kind} '{n}' is not in the original" for n in other if n not in one]
+        for name, shape in one.items():
+            theirs = other.get(name, shape)
+            # What a detector finds may differ in number; () is a shape that is not known.
+            if kind == "input" and theirs != shape:
+                found.append(f"input '{name}' has the shape {theirs}, not {shape}")
+            elif len(theirs) != len(shape) and theirs and shape:
+                found.append(f"output '{name}' has the shape {theirs}, not {shape}")
+    return tuple(found)
+
+
+def _notes(outputs: Iterable[Compared], scores: Iterable[Compared]) -> list[str]:
+    notes = []
+    agree = all(c.within for c in scores) and bool(tuple(scores))
+    for compared in outputs:
+        name, d = compared.pair.name, compared.difference
+        if compared.pair.decides and agree and not compared.within:
+            notes.append(
+                f"output '{name}' differs ({compared}) while what it is decided from agrees: "
+                "a decision that rounding tips"
+            )
+        elif d.magnitude == 0 and d.absolute == 0 and d.other_shape is None:
+            notes.append(f"output '{name}' is zero for every input, which proves little")
+    return notes
+
+
+def _silent(done: int, total: int) -> None:
+    pass

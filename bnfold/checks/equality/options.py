@@ -1,0 +1,61 @@
+"""How to verify."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from dataclasses import dataclass, replace
+
+from bnfold.aliases import PathLike
+from bnfold.checks.images.preprocess import PreprocessOptions
+from bnfold.errors import BnfoldError
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How to verify; the defaults suit a release pipeline.
+
+    Attributes:
+        images: a list file, a folder or an LMDB to feed; None for random inputs.
+        root: where the paths of a list start; its own folder by default.
+        preprocess: how images become inputs; what it leaves open the model's transform_param and
+            input shape say.
+        random: how many random inputs.
+        seed: of the random inputs, and of what the tolerance is measured with.
+        tolerance: the largest relative difference to allow, everywhere; None to measure, for each
+            value, what rounding does.
+        layers: compare layers too, and have one past its tolerance fail the check.
+        altered: layers whose values folding is meant to change; they are not compared.
+        ahead: layers that folding took out, and whose work is done by what read them.
+        runtime: "auto", "opencv" or "pycaffe".
+        threads: how many threads the engine may use; None for its own default.
+        caffe_root: Caffe's folder, for pycaffe.
+
+    Raises:
+        BnfoldError: a number is out of range.
+    """
+
+    images: PathLike | None = None
+    root: PathLike | None = None
+    preprocess: PreprocessOptions | None = None
+    random: int = 8
+    seed: int = 0
+    tolerance: float | None = None
+    layers: bool = False
+    altered: frozenset[str] = frozenset()
+    ahead: frozenset[str] = frozenset()
+    runtime: str = "auto"
+    threads: int | None = None
+    caffe_root: PathLike | None = None
+
+    def __post_init__(self) -> None:
+        if self.random < 1:
+            raise BnfoldError(f"{self.random} random inputs prove nothing; give at least 1")
+        if self.seed < 0:
+            raise BnfoldError(f"the seed {self.seed} cannot be; give 0 or more")
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            raise BnfoldError(f"the tolerance {self.tolerance} cannot be; give 0 or more")
+
+    def knowing(self, altered: Set[str], ahead: Set[str]) -> VerifyOptions:
+        """These options, with the layers that a plan changes by design."""
+        return replace(self, altered=self.altered | altered, ahead=self.ahead | ahead)

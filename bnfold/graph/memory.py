@@ -103,6 +103,11 @@ class Memory:
         """A reader that names this value and finds another, or finds it and names another."""
         return self._mistaken.get(value)
 
+    def mistaken_beside(self, value: Value) -> Value | None:
+        """A value that lies, or lay, where this one does, and of which `mistaken` says more."""
+        storage = self._storage(value)
+        return next((one for one in self._mistaken if self._storage(one) is storage), None)
+
     def writer_between(self, value: Value, layers: Sequence[Layer]) -> Layer | None:
         """A layer that writes over a value's memory before all of some readers have run."""
         storage = self._storage(value)

@@ -93,7 +93,7 @@ def _close(net: Net, plan: Plan) -> None:
     standing = {layer.name for layer in net.layers}
     plan.altered.update(*(entry.alters(standing) for entry in plan.entries))
     plan.outcomes.sort(key=lambda outcome: outcome.line)
-    kinds = MergeOptions.entries()
+    kinds = [*MergeOptions.entries()]
     plan.entries.sort(key=lambda entry: (kinds.index(type(entry)), entry.line))
 
 

@@ -124,10 +124,16 @@ class MergeOptions:
         return {field.name: (getattr(usual, field.name), option_of(field)) for field in fields(cls)}
 
     @classmethod
-    def entries(cls) -> tuple[type[Entry], ...]:
-        """What the rewrites add to a report, in the order in which it has them."""
-        rewrites = (rewrite for field in fields(cls) for rewrite in rewrites_of(field))
-        return tuple(dict.fromkeys(rewrite.entry for rewrite in rewrites))
+    def entries(cls) -> dict[type[Entry], bool]:
+        """What the rewrites add to a report, in its order, and whether that has it in any case.
+
+        It has not the list of a rewrite that runs only where a user asks, and that did nothing.
+        """
+        found: dict[type[Entry], bool] = {}
+        for field in fields(cls):
+            for rewrite in rewrites_of(field):
+                found[rewrite.entry] = found.get(rewrite.entry, False) or rewrite.on
+        return found
 
     def rewrites(self, *, last: bool) -> Iterator[OptionalRewrite]:
         """The rewrites that are turned on: those that come last, or those that run in turns."""

@@ -123,7 +123,8 @@ class Report(Summary):
             "altered": sorted(self.plan.altered),
             **{
                 kind.key: [entry.to_json() for entry in self.plan.of_type(kind)]
-                for kind in MergeOptions.entries()
+                for kind, always in MergeOptions.entries().items()
+                if always or self.plan.of_type(kind)
             },
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),

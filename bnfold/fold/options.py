@@ -23,6 +23,7 @@ from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.option import Option, option, option_of, rewrites_of, switch
 from bnfold.fold.plan import Entry
 from bnfold.fold.rewrite import OptionalRewrite
+from bnfold.fold.tidy import Tidy, TidyAtLast
 from bnfold.graph import LAYER_TYPES, Phase
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -53,6 +54,7 @@ class MergeOptions:
     branches: bool = switch(MergeBranches)
     concat_branches: bool = switch(MergeConcatBranches)
     dead_channels: bool = switch(RemoveDead)
+    tidy: bool = switch(Tidy, TidyAtLast)
     keep: tuple[str, ...] = option(
         (),
         "Leave chains with a layer of this name (or glob) alone; may be given again.",

@@ -72,11 +72,10 @@ class Document:
         value: Value,
         *,
         after: Field | None = None,
-        before: Field | None = None,
     ) -> None:
         """Add a field, written the way its neighbours are.
 
-        Without `after` or `before` it comes after the last field of the same name, or else at the
+        Without `after` it comes after the last field of the same name, or else at the
         end of the message. Fields added at one place come out in the order of the calls. A field
         that is added next to an element of a bracketed list of the same name becomes an element.
 
@@ -85,14 +84,13 @@ class Document:
             name: the new field's name.
             value: a scalar as in `replace`, or a sequence of (name, value) pairs for a message.
             after: the field of the message to come after.
-            before: the field of the message to come before.
 
         Raises:
-            ValueError: both `after` and `before` are given, one is not a field of the message, or
-                the name or value cannot be written.
+            ValueError: `after` is not a field of the message, or the name or value cannot be
+                written.
             TypeError: the value is of a kind that text format does not know.
         """
-        self._edits.add(message, name, value, after=after, before=before)
+        self._edits.add(message, name, value, after=after)
 
     def render(self) -> str:
         """Return the text with all edits applied; the very text if there are none."""

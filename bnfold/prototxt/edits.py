@@ -16,7 +16,6 @@ class Edits:
         self._root = root
         self._removed: set[Field] = set()
         self._replaced: dict[Field, str] = {}
-        self._before: dict[Item, list[Addition]] = {}
         self._after: dict[Item, list[Addition]] = {}
         self._inside: dict[Message, list[Addition]] = {}
         self._habits: Style | None = None
@@ -50,17 +49,12 @@ class Edits:
         value: Value,
         *,
         after: Field | None,
-        before: Field | None,
     ) -> None:
         """Record a new field."""
         self._check(message)
         # Written once to no end: what cannot be written should fail here, where the caller is.
         Style().write(name, value, "", one_line=True)
-        if after is not None and before is not None:
-            raise ValueError("give after or before, not both")
-        anchor = (
-            before or after or next((f for f in reversed(message.fields) if f.name == name), None)
-        )
+        anchor = after or next((f for f in reversed(message.fields) if f.name == name), None)
         if anchor is not None and anchor.parent is not message:
             raise ValueError(f"{anchor.name} is not a field of this message")
         if anchor is None and not message.items:
@@ -77,8 +71,7 @@ class Edits:
                 self._touched[group] = None
             else:
                 item = group
-        side = self._after if before is None else self._before
-        side.setdefault(item, []).append(addition)
+        self._after.setdefault(item, []).append(addition)
         self._touched[message] = None
 
     def render(self) -> str:
@@ -103,7 +96,6 @@ class Edits:
                 continue
             changes = Changes(
                 [self._is_removed(item) for item in items],
-                [self._before.get(item, ()) for item in items],
                 [self._after.get(item, ()) for item in items],
                 inside,
             )
@@ -124,8 +116,7 @@ class Edits:
         if isinstance(item, Field):
             return item in self._removed
         return bool(item.fields) and all(
-            field in self._removed and field not in self._before and field not in self._after
-            for field in item.fields
+            field in self._removed and field not in self._after for field in item.fields
         )
 
     def _is_gone(self, field: Field) -> bool:

@@ -28,22 +28,19 @@ class Changes:
 
     Args:
         removed: for each item, whether it goes.
-        before: for each item, what is added before it.
         after: for each item, what is added after it.
         inside: what is added to a message without items.
     """
 
-    __slots__ = ("after", "before", "inside", "removed")
+    __slots__ = ("after", "inside", "removed")
 
     def __init__(
         self,
         removed: Sequence[bool],
-        before: Sequence[Sequence[Addition]],
         after: Sequence[Sequence[Addition]],
         inside: Sequence[Addition],
     ) -> None:
         self.removed = removed
-        self.before = before
         self.after = after
         self.inside = inside
 
@@ -92,10 +89,8 @@ class _Layout:
         )
         self.last_is_separated = bool(self.items) and self.items[-1].after > self.items[-1].end
         self.total = len(changes.inside) + sum(
-            (not gone) + len(before) + len(after)
-            for gone, before, after in zip(
-                changes.removed, changes.before, changes.after, strict=True
-            )
+            (not gone) + len(after)
+            for gone, after in zip(changes.removed, changes.after, strict=True)
         )
         self.emitted = 0
         # The region at work: what is written of it, and the gap that comes next.
@@ -107,8 +102,7 @@ class _Layout:
         """Rewrite what is between the item that stays at `previous` and the one at `stop`."""
         changes, items = self.changes, self.items
         left = changes.after[previous] if previous >= 0 else changes.inside
-        right = changes.before[stop] if stop < len(items) else ()
-        if not left and not right and at == stop:
+        if not left and at == stop:
             return
         begin = items[previous].after if previous >= 0 else self.begin
         end = items[stop].start if stop < len(items) else self.end
@@ -128,8 +122,6 @@ class _Layout:
             self.add_inside(left)
         for index in range(at, stop):
             self.remove(index, follows_bracket=previous < 0 and index == at)
-        if right:
-            self.add_before(stop, right)
         self.out.append(self.gap)
         following = self.text[end : end + 1] if stop < len(items) else ""
         self.spans.append((begin, end, _join(self.text[begin - 1 : begin], self.out, following)))
@@ -158,7 +150,7 @@ class _Layout:
             indent = self.indent_at(index)
             for addition in additions:
                 written = self.write(addition, index, indent, inline=False)
-                blank = newline * self.blank_lines(index, written, before=False)
+                blank = newline * self.blank_lines(index, written)
                 self.out.append(newline + blank + indent + written + self.separate(has))
             return
         indent = style.line_indent(self.source, item.start)
@@ -209,7 +201,7 @@ class _Layout:
             at_text_end=self.is_root and is_last,
             several_lines="\n" in self.text[item.start : item.after],
         )
-        additions = (*self.changes.before[index], *self.changes.after[index])
+        additions = self.changes.after[index]
         if not additions:
             self.gap = gaps.close(
                 hole,
@@ -226,31 +218,10 @@ class _Layout:
         for addition in additions:
             written = self.write(addition, index, indent, inline=not hole.own_lines)
             self.out.append(lead + written + self.separate(item.after > item.end))
-            blank = newline * self.blank_lines(index, written, before=False)
+            blank = newline * self.blank_lines(index, written)
             lead = newline + blank + hole.indent if hole.own_lines else " "
         self.gap = hole.newline + hole.right
         self.at_line_start = False
-
-    def add_before(self, index: int, additions: Sequence[Addition]) -> None:
-        gap = self.gap
-        newline = self.default.newline
-        if "\n" in gap or self.at_line_start:
-            at = gaps.attached_comments(gap, at_line_start=self.at_line_start)
-            indent = gap[gap.rfind("\n") + 1 :]
-            self.out.append(gap[:at])
-            self.gap = gap[at:]
-            for addition in additions:
-                written = self.write(addition, index, indent, inline=False)
-                blank = newline * self.blank_lines(index, written, before=True)
-                self.out.append(indent + written + self.separate(True) + newline + blank)
-            return
-        indent = style.line_indent(self.source, self.items[index].start)
-        self.out.append(gap)
-        self.gap = ""
-        for addition in additions:
-            written = self.write(addition, index, indent, inline=True)
-            hugs = not gap and "\n" in written
-            self.out.append(written + self.separate(True) + " " * (not hugs))
 
     def separate(self, wanted: bool) -> str:
         """Count an addition as written and return the separator that it needs."""
@@ -291,13 +262,12 @@ class _Layout:
         step = style.nearby(self.container, None, self.default).step
         return style.line_indent(self.source, self.begin) + step
 
-    def blank_lines(self, index: int, written: str, *, before: bool) -> int:
+    def blank_lines(self, index: int, written: str) -> int:
         """Return how many blank lines set items apart next to an item; none around scalars."""
         if "\n" not in written:
             return 0
-        # The gap on the side of the addition, or the other one if there is none on that side.
-        pairs = [(index, index + 1), (index - 1, index)]
-        for first, second in reversed(pairs) if before else pairs:
+        # The gap behind the item, where the addition goes, or else the one in front of it.
+        for first, second in ((index, index + 1), (index - 1, index)):
             if first >= 0 and second < len(self.items):
                 gap = self.text[self.items[first].after : self.items[second].start]
                 return gaps.most_blank_lines(gap)

@@ -169,7 +169,6 @@ class Edited:
     document: Document
     removed: set[Field] = field(default_factory=set)
     replaced: dict[Field, Any] = field(default_factory=dict)
-    before: dict[Any, Model] = field(default_factory=dict)
     after: dict[Any, Model] = field(default_factory=dict)
     inside: dict[Message, Model] = field(default_factory=dict)
 
@@ -185,7 +184,7 @@ class Edited:
         self.document.add(message, name, value, **where)
         pair = (name, model_of_value(value))
         same = [f for f in message.fields if f.name == name]
-        target: Any = where.get("before") or where.get("after") or (same[-1] if same else None)
+        target: Any = where.get("after") or (same[-1] if same else None)
         if target is None:
             if not message.items:
                 self.inside.setdefault(message, []).append(pair)
@@ -195,16 +194,12 @@ class Edited:
             target.name != name or isinstance(target.value, Message) != isinstance(value, list)
         ):
             target = target.group
-        side = self.before if "before" in where else self.after
-        side.setdefault(target, []).append(pair)
+        self.after.setdefault(target, []).append(pair)
 
     def expected(self, message: Message) -> Model:
         model: Model = []
         for item in message.items:
-            model += self.before.get(item, [])
             for each in item.fields if isinstance(item, FieldList) else [item]:
-                if each is not item:
-                    model += self.before.get(each, [])
                 if each not in self.removed:
                     if isinstance(each.value, Message):
                         model.append((each.name, self.expected(each.value)))
@@ -234,8 +229,7 @@ def edit(draw: Any, document: Document, *, kinds: list[str]) -> Edited:
             message = draw(st.sampled_from(messages))
             where = {}
             if message.fields and draw(st.booleans()):
-                side = draw(st.sampled_from(["after", "before"]))
-                where[side] = draw(st.sampled_from(message.fields))
+                where["after"] = draw(st.sampled_from(message.fields))
             name = draw(st.sampled_from([*NAMES, "new"]))
             edited.add(message, name, draw(st.sampled_from(NEW_VALUES)), **where)
         elif fields:

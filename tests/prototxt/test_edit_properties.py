@@ -111,14 +111,13 @@ def lines_that_stay(edited: Edited) -> list[str]:
     text = edited.document.text
     lines = text.lstrip("\ufeff").split("\n")
     touched = may_lose_comment(edited)
-    for side in (edited.before, edited.after):
-        for item in side:
-            spans = [(item.start, item.start), (item.after, item.after)]
-            group = getattr(item, "group", None)
-            if group is not None:
-                spans.append((group.start, group.after))
-            for start, end in spans:
-                touched.update(lines_of(text, start, end))
+    for item in edited.after:
+        spans = [(item.start, item.start), (item.after, item.after)]
+        group = getattr(item, "group", None)
+        if group is not None:
+            spans.append((group.start, group.after))
+        for start, end in spans:
+            touched.update(lines_of(text, start, end))
     for message in edited.inside:
         touched.update(lines_of(text, message.start, message.end))
     last = len(lines) - 1

@@ -69,6 +69,21 @@ def test_a_key_that_is_not_documented_is_found():
         check(document)
 
 
+def test_every_object_says_which_keys_it_has():
+    """An object that is a mapping says what its values are; any other has no further keys."""
+    for name, schema in SCHEMAS.items():
+        for found in objects(schema):
+            mapping = "properties" not in found and "type" in found["additionalProperties"]
+            assert mapping or found["additionalProperties"] is False, (name, found)
+
+
+def objects(schema) -> list[dict]:
+    inner = schema.values() if isinstance(schema, dict) else schema
+    inner = [one for one in inner if isinstance(one, (dict, list))]
+    own = [schema] if isinstance(schema, dict) and schema.get("type") == "object" else []
+    return own + [found for one in inner for found in objects(one)]
+
+
 def test_merge(report_of, pair):
     code, report = report_of("merge", *pair)
     assert code == 0
@@ -93,6 +108,16 @@ def test_inspect_of_branches(report_of, tmp_path):
     code, report = report_of("inspect", "--model", model, "--weights", weights)
     assert code == 0
     assert report["branches"]
+
+
+def test_inspect_that_tidies(report_of, tmp_path):
+    net = small_rep_vgg()
+    net.layer('name: "drop" type: "Dropout" bottom: "data" top: "dropped"')
+    net.channels["dropped"] = net.channels["data"]
+    model, weights = net.relu("last", "dropped", "last").save(tmp_path)
+    code, report = report_of("inspect", "--model", model, "--weights", weights, "--tidy")
+    assert code == 0
+    assert report["tidied"]
 
 
 def test_verify_that_passes_and_verify_that_fails(run, report_of, pair, folder, opencv):

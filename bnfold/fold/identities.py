@@ -13,7 +13,6 @@ from bnfold.fold.leaving import downward, upward
 from bnfold.fold.plan import Fate, Outcome
 from bnfold.fold.rewrite import Context
 from bnfold.fold.runs import Run
-from bnfold.graph import Memory
 
 
 class DropIdentities:
@@ -27,7 +26,7 @@ class DropIdentities:
                 changed |= _drop(context, run)
         if changed:
             # Whoever found what one of them wrote in place now finds what its name says.
-            context.net.memory = Memory(list(context.net.layers), context.net.inputs)
+            context.net.look_at_memory_anew()
         return changed
 
 

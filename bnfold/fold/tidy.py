@@ -36,7 +36,7 @@ from bnfold.fold.leaving import downward, other_readers, seen_by_others, upward
 from bnfold.fold.plan import Code, Entry, Reason, reason_json
 from bnfold.fold.pushing import backward, other_users, passed
 from bnfold.fold.rewrite import Context, OptionalRewrite
-from bnfold.graph import Layer, Memory, Passes, Value, record_of
+from bnfold.graph import Layer, Passes, Value, record_of
 from bnfold.graph.axes import axis_index
 from bnfold.graph.windows import pooling_windows
 from bnfold.spelling import plural
@@ -130,7 +130,7 @@ class Tidy(OptionalRewrite):
                 changed |= _give_coefficients(context, layer)
         if changed:
             # Whoever found what one of them wrote in place now finds what its name says.
-            context.net.memory = Memory(list(context.net.layers), context.net.inputs)
+            context.net.look_at_memory_anew()
         return changed
 
 
@@ -214,7 +214,7 @@ def _leave(context: Context, layer: Layer) -> Reason | None:
         net.remove_into_readers(layer)
         if written:
             # What worked in place there may have memory of its own now.
-            net.memory = Memory(list(net.layers), net.inputs)
+            net.look_at_memory_anew()
         return None
     if len(layer.tops) > 1:
         return refusal

@@ -357,6 +357,16 @@ class Net:
             self.disconnect(layer, range(len(layer.bottoms)))
             layer.removed = True
 
+    def look_at_memory_anew(self) -> None:
+        """Tell again where values lie, once layers have gone that wrote over some of them.
+
+        The verbs keep up with what lies where. Who finds another value than the one it names is
+        told by a look at the whole network only, and may be fewer now.
+        """
+        from bnfold.graph.memory import Memory
+
+        self.memory = Memory(list(self.layers), self.inputs)
+
     def check(self) -> None:
         """Prove all links between layers and values: see links.py. Tests do so after each rewrite.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import posixpath
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def options(command: str) -> str:
     with click.Context(found, info_name=f"bnfold {command}") as context:
         for parameter in found.params:
             record = parameter.get_help_record(context)
-            if record is not None:
+            if record is not None and record[1]:
                 words, meaning = (re.sub(r"\s+", " ", text) for text in record)
                 rows.append(f"| `{words}` | {meaning} |".replace("P|-", "P\\|-"))
     return "\n".join(rows) + "\n"
@@ -78,12 +79,22 @@ def reference() -> str:
         value = getattr(bnfold, name)
         if name.startswith("__"):
             continue
-        signature = ""
-        if inspect.isfunction(value):
-            lines = (f"    {one},\n" for one in str(inspect.signature(value))[1:].split(", "))
-            signature = f"{name}({''.join(lines).strip()[:-1]}\n\n"
-        parts.append(f"### `bnfold.{name}`\n\n```text\n{signature}{inspect.getdoc(value)}\n```\n")
+        call = f"{name}{signature(value)}\n\n" if inspect.isfunction(value) else ""
+        parts.append(f"### `bnfold.{name}`\n\n```text\n{call}{inspect.getdoc(value)}\n```\n")
     return "\n".join(parts)
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """The signature of a function, a line for each parameter."""
+    found = inspect.signature(function)
+    lines = []
+    for parameter in found.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in "".join(lines):
+            lines.append("*")
+        lines.append(str(parameter))
+    body = "".join(f"    {line},\n" for line in lines)
+    # Annotations that wait to be evaluated are strings.
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", f"(\n{body}) -> {found.return_annotation!r}")
 
 
 def relinked(text: str, document: str, page: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,17 +58,19 @@ def test_the_page_on_python_has_every_public_name(site):
     assert "Fold the batch normalisation of a trained network into its weights." in text
 
 
-def test_a_broken_link_fails_the_build(tmp_path):
-    checkout = tmp_path / "checkout"
-    for part in ("docs", "tools", "examples/digits"):
-        shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("images"))
-    for path in [*ROOT.glob("*.md"), ROOT / "mkdocs.yml"]:
-        shutil.copy(path, checkout)
-    page = checkout / "docs" / "theory.md"
-    page.write_text(page.read_text(encoding="utf-8") + "\n[a page](nowhere.md)\n", encoding="utf-8")
-    built = build(checkout, tmp_path / "site")
-    assert built.returncode == 1
-    assert "nowhere.md" in built.stderr
+@pytest.mark.parametrize(
+    ("link", "code"), [("index.md", 0), ("nowhere.md", 1), ("#nowhere", 1), ("/theory.md", 1)]
+)
+def test_a_broken_link_fails_the_build(link, code, tmp_path):
+    """One page is built with the settings of all of them."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(f"# A page\n\n[a link]({link})\n")
+    own = {"docs_dir": "docs", "nav": [{"A page": "index.md"}], "hooks": [], "theme": "mkdocs"}
+    settings = "".join(f"{key}: {json.dumps(value)}\n" for key, value in own.items())
+    (tmp_path / "mkdocs.yml").write_text(f"INHERIT: {ROOT}/mkdocs.yml\n{settings}")
+    built = build(tmp_path, tmp_path / "site")
+    assert built.returncode == code, built.stderr
+    assert (link in built.stderr) == bool(code)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -40,3 +40,9 @@ def test_contributing_names_every_module():
         elif row := re.fullmatch(r"\| `(\w+\.py)` \| \S.*\. \|", line):
             named.add(folder + row[1])
     assert named == {path.relative_to(ROOT).as_posix() for path in ROOT.glob("bnfold/**/*.py")}
+
+
+def test_the_page_on_python_names_every_function():
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    functions = [name for name in bnfold.__all__ if name[0].islower()]
+    assert [name for name in functions if f"| `bnfold.{name}(" not in text] == []

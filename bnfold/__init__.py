@@ -32,8 +32,8 @@ if TYPE_CHECKING:
         Reason,
     )
     from bnfold.graph import Phase
-    from bnfold.prune_report import PruneReport
-    from bnfold.report import Counts, Report
+    from bnfold.merging.report import Counts, Report
+    from bnfold.pruning.report import PruneReport
     from bnfold.runtimes import RuntimesReport
 
 __version__ = "0.1.0"
@@ -54,7 +54,7 @@ _HOMES = {
     "CheckFailedError": "bnfold.errors",
     "Branches": "bnfold.fold",
     "Code": "bnfold.fold",
-    "Counts": "bnfold.report",
+    "Counts": "bnfold.merging.report",
     "DeadChannels": "bnfold.fold",
     "EngineChange": "bnfold.fold",
     "Entry": "bnfold.fold",
@@ -68,12 +68,12 @@ _HOMES = {
     "Plan": "bnfold.fold",
     "PreprocessOptions": "bnfold.checks.images.preprocess",
     "Reason": "bnfold.fold",
-    "Report": "bnfold.report",
+    "Report": "bnfold.merging.report",
     "RuntimesReport": "bnfold.runtimes",
     "VerifiedReport": "bnfold.checks.equality.verified_merge",
     "Verification": "bnfold.checks.equality.verification",
     "VerifyOptions": "bnfold.checks.equality.options",
-    "PruneReport": "bnfold.prune_report",
+    "PruneReport": "bnfold.pruning.report",
     "prune": "bnfold.api",
 }
 

@@ -11,14 +11,15 @@ from bnfold.aliases import PathLike, Progress
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.graph import Phase
-from bnfold.jobs import MergeJob, one_line_errors, plan_only
+from bnfold.merging.job import MergeJob, plan_only
+from bnfold.merging.report import Report, check_complete
+from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded
-from bnfold.report import Report, check_complete
 
 if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
     from bnfold.checks.equality.options import VerifyOptions
-    from bnfold.prune_report import PruneReport
+    from bnfold.pruning.report import PruneReport
     from bnfold.runtimes import RuntimesReport
 
 
@@ -183,7 +184,8 @@ def prune(
     """
     # A merge need not wait for it.
     from bnfold.fold.channels.slim import Slimming
-    from bnfold.pruning import PruneJob, read_channels
+    from bnfold.pruning.channels_file import read_channels
+    from bnfold.pruning.job import PruneJob
 
     options = MergeOptions(eps=eps, bn_dialect=bn_dialect, treat_as=treat_as or {}, float32=float32)
     if accuracy is not None and dry_run:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bnfold.cli.terminal import Table, is_for_people, say, say_json, warn
-from bnfold.report import Report
-from bnfold.report.text import closing, rows
+from bnfold.merging.report import Report
+from bnfold.merging.text import closing, rows
 
 
 def show(report: Report, *, to_json: bool, quiet: bool) -> None:

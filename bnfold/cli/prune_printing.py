@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnfold.cli.terminal import Table, is_for_people, say, say_json, warn
-from bnfold.prune_report import PruneReport, change
+from bnfold.pruning.report import PruneReport, change
 
 
 def show(report: PruneReport, *, to_json: bool, quiet: bool) -> None:

@@ -139,15 +139,15 @@ def test_file_without_permission(which, refused, pair, monkeypatch):
     if os.geteuid() == 0:
         # Root may read everything, so the system's answer is put in its mouth.
         import bnfold.caffemodel.file
-        import bnfold.jobs
+        import bnfold.merging.job
 
         def denied(path, *_):
             raise PermissionError(13, "Permission denied", str(path))
 
         if which == 0:
-            monkeypatch.setattr(bnfold.jobs, "load", denied)
+            monkeypatch.setattr(bnfold.merging.job, "load", denied)
         else:
-            monkeypatch.setattr(bnfold.jobs, "open_weights", denied)
+            monkeypatch.setattr(bnfold.merging.job, "open_weights", denied)
     else:
         pair[which].chmod(0)
     refused(*arguments(*pair), says=[str(pair[which]), "Permission denied"])

@@ -96,8 +96,8 @@ main()
 @pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
     "module",
-    ["bnfold.import_path", "click", "bnfold.cli.app", "bnfold.cli.merge", "bnfold.jobs", "numpy",
-     "numpy.linalg", "google.protobuf", "bnfold.fold.driver"],
+    ["bnfold.import_path", "click", "bnfold.cli.app", "bnfold.cli.merge", "bnfold.merging.job",
+     "numpy", "numpy.linalg", "google.protobuf", "bnfold.fold.driver"],
 )  # fmt: skip
 def test_a_signal_during_the_imports_ends_the_command_without_a_word(module, sent, files):
     code = INTERRUPTED.format(name=module, signal=sent)
@@ -110,7 +110,7 @@ def test_a_signal_during_the_imports_ends_the_command_without_a_word(module, sen
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored(files):
-    code = INTERRUPTED.format(name="bnfold.jobs", signal="SIGINT")
+    code = INTERRUPTED.format(name="bnfold.merging.job", signal="SIGINT")
     code = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", code, "merge", *files], capture_output=True, text=True

@@ -22,8 +22,8 @@ from bnfold.checks.images.batches import BadImage, Batch, batches
 from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
 from bnfold.checks.images.sources import Source, open_images
 from bnfold.errors import BnfoldError
-from bnfold.jobs import one_line_errors
 from bnfold.network_files import PairFiles
+from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded
 from bnfold.runtimes import Picked, Session, pick
 

@@ -14,7 +14,7 @@ from bnfold.checks.accuracy.text import metric_lines
 from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError, CheckFailedError
 from bnfold.outputs import Outputs
-from bnfold.prune_report import PruneReport
+from bnfold.pruning.report import PruneReport
 
 _ANY_DROP = 100
 """No accuracy drops by more points than this."""

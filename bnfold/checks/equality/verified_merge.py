@@ -12,9 +12,9 @@ from bnfold.checks.equality.options import VerifyOptions
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import verdict
 from bnfold.errors import BnfoldError, CheckFailedError
+from bnfold.merging.report import Report
 from bnfold.network_files import NetworkFiles, PairFiles
 from bnfold.outputs import Outputs
-from bnfold.report import Report
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,9 @@ from bnfold.checks.equality.options import VerifyOptions
 from bnfold.checks.equality.verification import Verification
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan
-from bnfold.jobs import one_line_errors, plan_only
+from bnfold.merging.job import plan_only
 from bnfold.network_files import PairFiles
+from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded
 
 

@@ -29,10 +29,11 @@ from bnfold.checks.speed.spread import spread
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.graph import infer_shapes
-from bnfold.jobs import one_line_errors, read_net
+from bnfold.merging.job import read_net
+from bnfold.merging.report import Counts
 from bnfold.network_files import NetworkFiles, PairFiles
+from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded
-from bnfold.report import Counts
 from bnfold.runtimes import Runtime, pick
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bnfold.aliases import ArrayShape
 from bnfold.checks.feeds.timing_inputs import SEED
 from bnfold.checks.speed.spread import Spread
-from bnfold.report import Counts
+from bnfold.merging.report import Counts
 from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.bench/1"

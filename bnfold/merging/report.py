@@ -100,13 +100,13 @@ class Report(Summary):
 
     def lines(self) -> list[str]:
         """What became of each layer, and what came of it all."""
-        from bnfold.report import text
+        from bnfold.merging import text
 
         return [*text.rows(self), *text.closing(self)]
 
     def headline(self) -> str:
         """The model, and how much went where."""
-        from bnfold.report import text
+        from bnfold.merging import text
 
         return f"{self.model}: {text.closing(self)[0]}"
 

@@ -8,7 +8,7 @@ from bnfold.fold import Fate, MergeOptions, Plan
 from bnfold.spelling import plural
 
 if TYPE_CHECKING:
-    from bnfold.report.report import Counts, Report
+    from bnfold.merging.report import Counts, Report
 
 
 def rows(report: Report) -> list[str]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnfold.aliases import PathLike
-from bnfold.caffemodel import CaffemodelError, LayerEdit, NewLayer, Weights, open_weights
+from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, build, infer_shapes
+from bnfold.merging.report import Counts, Report, after_writing
 from bnfold.network_files import NetworkFiles
+from bnfold.one_line import one_line_errors
 from bnfold.outputs import Outputs, settle
-from bnfold.prototxt import PrototxtError, load
-from bnfold.report import Counts, Report, after_writing
+from bnfold.prototxt import load
 
 
 @dataclass(frozen=True)
@@ -219,34 +219,3 @@ def naming(model: Path) -> Iterator[None]:
         yield
     except BnfoldError as error:
         raise BnfoldError(f"{model}: {error}") from error
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Whatever a room raises for bad input becomes a BnfoldError."""
-    try:
-        yield
-    except (PrototxtError, CaffemodelError) as error:
-        raise BnfoldError(str(error)) from error
-    except MemoryError as error:
-        what = str(error) or "an array did not fit"
-        raise BnfoldError(f"there is not enough memory: {what}; use a smaller batch") from error
-    except OSError as error:
-        what = error.strerror or str(error)
-        where = error.filename2 or error.filename
-        line = f"{os.fsdecode(where)}: {what}" if where else what
-        advice = _ADVICE.get(error.errno or 0)
-        raise BnfoldError(f"{line}; {advice}" if advice else line) from error
-
-
-_ADVICE = {
-    errno.ENOENT: "check the path",
-    errno.ENOTDIR: "check the path",
-    errno.EISDIR: "give the path of a file",
-    errno.EACCES: "check its permissions",
-    errno.EPERM: "check its permissions",
-    errno.EROFS: "write the outputs elsewhere",
-    errno.ENOSPC: "make room, or write the outputs elsewhere",
-    errno.EDQUOT: "make room, or write the outputs elsewhere",
-    errno.EFBIG: "write the outputs elsewhere",
-}

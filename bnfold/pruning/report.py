@@ -12,8 +12,8 @@ from bnfold.fold.channels.slim import Border, Stays
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Shape, Value, layer_cost
-from bnfold.report import Counts, Report
-from bnfold.report.text import size_words
+from bnfold.merging.report import Counts, Report
+from bnfold.merging.text import size_words
 from bnfold.spelling import plural
 from bnfold.summary import Summary
 

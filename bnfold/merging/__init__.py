@@ -1,0 +1,1 @@
+"""A merge from reading to writing, and the report of it."""

@@ -1,0 +1,1 @@
+"""A pruning from reading to writing, and the report of it."""

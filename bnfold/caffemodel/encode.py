@@ -58,49 +58,56 @@ def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> P
     """Return what replaces `record`, its tag and length included. Raises CaffemodelError."""
     layout = record.layout
     body: Pieces = []
-    texts: dict[int, tuple[str, ...]] = {}
-    # Unlike the rest, the type is written even if the record has none: it says what it is.
+    named = _renamed_fields(file, record, edit)
     type_wire = VARINT if record.is_v1 else BYTES
-    new_type = b""
-    if edit.type is not None:
-        new_type = _type_field(file, record.is_v1, edit.type, record.name)
-        if not _carries(record, layout.type, type_wire):
-            body.append(new_type)
-    if edit.bottoms is not None:
-        texts[layout.bottom] = edit.bottoms
-    if edit.tops is not None:
-        texts[layout.top] = edit.tops
+    if edit.type is not None and not _carries(record, layout.type, type_wire):
+        # Unlike the rest, the type is written even if the record has none: it says what it is.
+        body.extend(named[layout.type, type_wire])
     params = edit_params(file, record, edit.params)
     dropped = dropped_fields(file, record, edit.drop)
     blobs = _new_blobs(file, record, edit.blobs) if edit.blobs is not None else None
-    blob_place, blob_end = 0, len(record.blobs) - 1
+    places = iter(_shared_out(blobs or [], len(record.blobs)))
     written: set[int] = set()
     for field in record.fields:
         number = field.number
         if number in dropped:
             continue
-        if number in texts and field.wire == BYTES:
+        if (number, field.wire) in named:
             if number not in written:
-                body.extend(text_field(number, text) for text in texts[number])
-        elif new_type and number == layout.type and field.wire == type_wire:
-            if number not in written:
-                body.append(new_type)
+                body.extend(named[number, field.wire])
+            written.add(number)
         elif blobs is not None and number == layout.blobs and field.wire == BYTES:
-            # Blobs keep their places; those that are added follow the last old one.
-            stop = None if blob_place == blob_end else blob_place + 1
-            for blob in blobs[blob_place:stop]:
-                body.extend(blob)
-            blob_place += 1
+            body.extend(next(places))
         elif field.start in params:
             body.extend(params[field.start])
         else:
             body.append(Copy(field.start, field.end))
-            continue
-        written.add(number)
-    if blobs is not None and not record.blobs:
-        for blob in blobs:
-            body.extend(blob)
+    if not record.blobs:
+        body.extend(piece for blob in blobs or [] for piece in blob)
     return [bytes_head(layout.record, size_of(body)), *body]
+
+
+def _renamed_fields(
+    file: WeightsFile, record: BinaryRecord, edit: LayerEdit
+) -> dict[tuple[int, int], Pieces]:
+    """Return what stands in place of all fields of a number and wire type: type and blob names."""
+    layout = record.layout
+    fields: dict[tuple[int, int], Pieces] = {}
+    if edit.type is not None:
+        wire = VARINT if record.is_v1 else BYTES
+        fields[layout.type, wire] = [_type_field(file, record.is_v1, edit.type, record.name)]
+    for number, names in ((layout.bottom, edit.bottoms), (layout.top, edit.tops)):
+        if names is not None:
+            fields[number, BYTES] = [text_field(number, name) for name in names]
+    return fields
+
+
+def _shared_out(blobs: list[Pieces], places: int) -> list[Pieces]:
+    """Return what stands in each place of an old blob: what is added follows in the last."""
+    shared: list[Pieces] = [[] for _ in range(places)]
+    for index, blob in enumerate(blobs if places else []):
+        shared[min(index, places - 1)].extend(blob)
+    return shared
 
 
 def new_record(

@@ -55,7 +55,9 @@ class Field(NamedTuple):
     times: int = 1
 
 
-def walk(file: WeightsFile, start: int, end: int) -> Iterator[Field]:
+def walk(  # noqa: PLR0915  one loop: it is what the index of a file costs
+    file: WeightsFile, start: int, end: int
+) -> Iterator[Field]:
     """Yield the fields of the message in the bytes [start, end) of `file`, in order.
 
     A group is yielded whole, as one field. Raises WireError at the first byte that cannot be.
@@ -87,39 +89,44 @@ def walk(file: WeightsFile, start: int, end: int) -> Iterator[Field]:
             value, at = read_varint(buffer, at, base)
             position = base + at
         elif wire in (FIXED32, FIXED64):
-            size = 4 if wire == FIXED32 else 8
+            head, size = buffer[begin - base : at], 4 if wire == FIXED32 else 8
             position = payload + size
-            head = buffer[begin - base : at]
             # Peek before counting: a lone number, the usual case, then costs nothing.
-            peek = position - base
-            if position + len(head) + size <= end and (
-                buffer[peek : peek + len(head)] == head or peek + len(head) > len(buffer)
-            ):
+            peek, enough = position - base, position + len(head) + size <= end
+            if enough and head.startswith(buffer[peek : peek + len(head)]):
                 count = _run_length(file, begin, end, head, size)
                 position = begin + count * (len(head) + size)
         elif wire == GROUP:
-            if len(groups) == _MAX_DEPTH:
-                raise WireError(begin, f"groups are nested more than {_MAX_DEPTH} deep")
-            groups.append((number, begin))
+            _open(groups, number, begin)
             position = payload
             continue
         elif wire == END_GROUP:
-            if not groups or groups[-1][0] != number:
-                raise WireError(begin, f"a group {number} ends that never began")
-            position = payload
-            _, begin = groups.pop()
-            wire, payload = GROUP, begin
+            position, wire = payload, GROUP
+            begin = payload = _close(groups, number, begin)
         else:
             raise WireError(begin, f"wire type {wire} does not exist")
         if position > end:
             outer = "the file" if end == file.size else "what holds it"
-            raise WireError(
-                begin, f"field {number} runs {position - end} bytes past the end of {outer}"
-            )
+            past = f"runs {position - end} bytes past the end of {outer}"
+            raise WireError(begin, f"field {number} {past}")
         if not groups:
             yield Field(number, wire, begin, payload, position, value, count)
     if groups:
         raise WireError(groups[-1][1], f"group {groups[-1][0]} never ends")
+
+
+def _open(groups: list[tuple[int, int]], number: int, start: int) -> None:
+    """Note that a group begins. Raises WireError if it is nested too deep."""
+    if len(groups) == _MAX_DEPTH:
+        raise WireError(start, f"groups are nested more than {_MAX_DEPTH} deep")
+    groups.append((number, start))
+
+
+def _close(groups: list[tuple[int, int]], number: int, at: int) -> int:
+    """Return where the group began that ends. Raises WireError if it is another than the last."""
+    if not groups or groups[-1][0] != number:
+        raise WireError(at, f"a group {number} ends that never began")
+    return groups.pop()[1]
 
 
 def read_varint(buffer: bytes, at: int, base: int = 0) -> tuple[int, int]:

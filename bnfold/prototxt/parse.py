@@ -1,5 +1,7 @@
 """Build the tree of a text."""
 
+from __future__ import annotations
+
 import re
 
 from . import tokens
@@ -13,6 +15,9 @@ MAX_DEPTH = 100
 _BRACKETED_NAME = re.compile(r"\[[ \t\r\n\v\f]*[\w./%-][-\w./% \t\r\n\v\f]*\]", re.ASCII)
 _CLOSING = {"{": "}", "<": ">"}
 _SIGNED_WORDS = frozenset(("inf", "infinity", "nan"))
+
+_Open = tuple[Message, list[Field | FieldList], list[Field], str]
+"""An open message, the items and fields found in it so far, and its closing bracket."""
 
 
 def parse_source(source: Source) -> Message:
@@ -34,12 +39,11 @@ class _Parser:
         self.at = 0
         # One string for each name, however often it stands in the file.
         self.names: dict[str, str] = {}
-        # For every open message, the items and fields found so far and its closing bracket.
-        self.open: list[tuple[Message, list[Field | FieldList], list[Field], str]] = []
+        self.open: list[_Open] = []
         self.list_fields: list[Field] = []
         self.outer_list_fields: list[list[Field]] = []
 
-    def document(self) -> Message:
+    def document(self) -> Message:  # noqa: PLR0915  one loop: it is what parsing costs
         kinds, starts, ends = self.kinds, self.starts, self.ends
         root = message = Message(self.source, None, self.source.body)
         items: list[Field | FieldList] = []
@@ -59,23 +63,7 @@ class _Parser:
                 message.fields = tuple(fields) if items != fields else message.items  # type: ignore[assignment]
                 if message.field is None:
                     return root
-                field = message.field
-                field.end = field.after = ends[self.at]
-                self.at += 1
-                message, items, fields, closing = self.open.pop()
-                if field.group is None:
-                    items.append(field)
-                    fields.append(field)
-                    self.separator(field)
-                    continue
-                self.list_fields = self.outer_list_fields.pop()
-                self.list_fields.append(field)
-                opened = self.elements(field.group, message, items, fields, after_element=True)
-                if opened is None:
-                    continue
-                self.descend(opened, message, items, fields, closing)
-                message, items, fields = opened[0], [], []
-                closing = opened[1]
+                message, items, fields, closing = self.close(message.field)
                 continue
             else:
                 name = self.unusual_name(message, closing)
@@ -85,15 +73,15 @@ class _Parser:
                 self.at += 1
             kind = kinds[self.at]
             if kind in _CLOSING:
-                field = Field(name, message, start, None)
-                opened = self.bracket(field)
+                opened = self.bracket(Field(name, message, start, None))
             elif kind == "[":
                 in_list = FieldList(name, message, start, ends[self.at])
                 self.at += 1
                 self.list_fields = []
-                opened = self.elements(in_list, message, items, fields, colon=colon)
-                if opened is None:
+                found = self.elements(in_list, message, items, fields, colon=colon)
+                if found is None:
                     continue
+                opened = found
             else:
                 if not colon:
                     raise self.no_value(name, start)
@@ -103,26 +91,36 @@ class _Parser:
                 fields.append(field)
                 self.separator(field)
                 continue
-            self.descend(opened, message, items, fields, closing)
-            message, items, fields = opened[0], [], []
-            closing = opened[1]
+            outer = message, items, fields, closing
+            message, items, fields, closing = self.descend(opened, outer)
 
-    def descend(
-        self,
-        opened: tuple[Message, str],
-        message: Message,
-        items: list[Field | FieldList],
-        fields: list[Field],
-        closing: str,
-    ) -> None:
-        field = opened[0].field
-        self.open.append((message, items, fields, closing))
-        if field is not None and field.group is not None:
+    def descend(self, opened: tuple[Message, str], outer: _Open) -> _Open:
+        """Go on in a message that was opened in another one."""
+        message, closing = opened
+        self.open.append(outer)
+        if message.field is not None and message.field.group is not None:
             self.outer_list_fields.append(self.list_fields)
         if len(self.open) > MAX_DEPTH:
             raise self.error(
-                opened[0].start - 1, f"messages are nested more than {MAX_DEPTH} levels deep"
+                message.start - 1, f"messages are nested more than {MAX_DEPTH} levels deep"
             )
+        return message, [], [], closing
+
+    def close(self, field: Field) -> _Open:
+        """Go on behind the message of a field: in the outer one, or in the next of a list."""
+        field.end = field.after = self.ends[self.at]
+        self.at += 1
+        outer = self.open.pop()
+        message, items, fields, _ = outer
+        if field.group is None:
+            items.append(field)
+            fields.append(field)
+            self.separator(field)
+            return outer
+        self.list_fields = self.outer_list_fields.pop()
+        self.list_fields.append(field)
+        opened = self.elements(field.group, message, items, fields, after_element=True)
+        return outer if opened is None else self.descend(opened, outer)
 
     def bracket(self, field: Field) -> tuple[Message, str]:
         """Open the message of a field; returns it and the bracket that has to close it."""

@@ -31,6 +31,24 @@ def windows(draw, length: int, stride: int, same: bool):
     return found[length] if same else draw(st.sampled_from([*found.values()]))
 
 
+def conv(draw, net, name, outputs, stride, group, fits):
+    """A convolution with one of the windows that fit, perhaps with affine layers behind it."""
+    tall, wide = (draw(st.sampled_from(fit)) for fit in fits)
+    words = f"pad_h: {tall[1]} pad_w: {wide[1]} dilation: [{tall[2]}, {wide[2]}]"
+    net.conv(
+        name,
+        "x",
+        outputs,
+        f"kernel_h: {tall[0]} kernel_w: {wide[0]}",
+        spatial=(tall[0], wide[0]),
+        words=f"{words} stride: {stride}",
+        group=group,
+        bias=draw(st.booleans()),
+    )
+    if draw(st.booleans()):
+        net.batch_norm(f"{name}_bn", name).scale(f"{name}_scale", name)
+
+
 @st.composite
 def networks(draw):
     """A value, branches of it that fit an Eltwise, and layers that make some of them unfit."""
@@ -58,22 +76,9 @@ def networks(draw):
         elif kind == "batch norm":
             net.batch_norm(name, "x", name)
         else:
-            tall, wide = (draw(st.sampled_from(fit)) for fit in fits)
             group = draw(st.sampled_from(few))
             assert gcd(group, channels) == group
-            words = f"pad_h: {tall[1]} pad_w: {wide[1]} dilation: [{tall[2]}, {wide[2]}]"
-            net.conv(
-                name,
-                "x",
-                outputs,
-                f"kernel_h: {tall[0]} kernel_w: {wide[0]}",
-                spatial=(tall[0], wide[0]),
-                words=f"{words} stride: {stride}",
-                group=group,
-                bias=draw(st.booleans()),
-            )
-            if draw(st.booleans()):
-                net.batch_norm(f"{name}_bn", name).scale(f"{name}_scale", name)
+            conv(draw, net, name, outputs, stride, group, fits)
         trouble = draw(st.integers(0, 19))
         if trouble == 0:
             net.relu(f"{name}_relu", name)

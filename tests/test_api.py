@@ -99,13 +99,10 @@ def test_every_public_name_is_there():
 
 
 def test_codes_of_reasons_are_the_documented_ones():
-    assert {code.value for code in bnfold.Code} == {
-        "other-reader", "outside-reader", "shared-weights", "same-name", "batch-statistics",
-        "no-host", "not-per-channel", "two-bottoms", "outside-phase", "unknown-dialect",
-        "needs-weights", "padding", "sign-or-shift", "network-output", "name-taken",
-        "unknown-shape", "no-scale-type", "chosen", "not-linear", "different-windows", "more-work",
-        "unknown-layer", "fixed-channels", "not-constant", "last-channel",
-    }  # fmt: skip
+    page = (ROOT.parent / "docs" / "refusals.md").read_text(encoding="utf-8")
+    documented = re.findall(r"(?m)^\| `([a-z-]+)` \| \S", page)
+    assert documented == [code.value for code in bnfold.Code]
+    assert {"other-reader", "padding", "sign-or-shift", "not-linear"} <= set(documented)
 
 
 # ---------------------------------------------------------------- imports

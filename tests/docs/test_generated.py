@@ -10,19 +10,12 @@ from documents import ROOT
 
 import bnfold
 
-REFUSALS = ROOT / "docs" / "refusals.md"
-
 
 def test_generated_pages_are_up_to_date():
     """If this fails, run tools/write_docs.py."""
     command = [sys.executable, str(ROOT / "tools" / "write_docs.py"), "--check"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-def test_the_page_of_refusals_has_each_code_once():
-    codes = re.findall(r"(?m)^\| `([a-z-]+)` \|", REFUSALS.read_text(encoding="utf-8"))
-    assert codes == [code.value for code in bnfold.Code]
 
 
 def test_every_meaning_is_made_of_sentences():

@@ -1,8 +1,8 @@
 """Which batch norms go where: the algebra, the rewrites, and the edits that follow."""
 
-from bnfold.fold.batch_norms import BN_DIALECTS
-from bnfold.fold.branches import Branches
-from bnfold.fold.dead_channels import DeadChannels
+from bnfold.fold.affines.batch_norms import BN_DIALECTS
+from bnfold.fold.branches.merge import Branches
+from bnfold.fold.channels.dead import DeadChannels
 from bnfold.fold.driver import fold
 from bnfold.fold.engine import EngineChange
 from bnfold.fold.options import MergeOptions

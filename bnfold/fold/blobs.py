@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
 from bnfold.graph import Layer
 
 _PIECE = 1 << 18

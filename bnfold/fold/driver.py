@@ -1,13 +1,13 @@
 """The list of rewrites, and the order they run in.
 
-1. Layers are read as affines and joined into runs (runs.py).
+1. Layers are read as affines and joined into chains (chains.py).
 2. Behind shared weights, then backward, and forward where neither moves anything, from the
    start again after each change. Backward comes first because it fits where it applies,
    whatever the padding; forward has more conditions, and what goes forward may meet another
-   run that then can go.
+   chain that then can go.
 3. Parallel branches become one convolution, and what can move then moves: back to 2.
 4. What changes nothing goes, and others may have been in its way: back to 2.
-5. What is left is collapsed. That is last, since a run that has become a layer of its own
+5. What is left is collapsed. That is last, since a chain that has become a layer of its own
    would have to be read anew to move again.
 6. Engines, which change no number.
 7. Channels that are constant are taken out. That is last, since what they are constant at is told
@@ -23,27 +23,27 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bnfold.fold.absorb_backward import AbsorbBackward
-from bnfold.fold.absorb_forward import AbsorbForward
-from bnfold.fold.collapse import Collapse
-from bnfold.fold.copies import Copies
-from bnfold.fold.dialects import Reader, Reading
+from bnfold.fold.absorb.backward import AbsorbBackward
+from bnfold.fold.absorb.forward import AbsorbForward
+from bnfold.fold.absorb.leaving import other_readers
+from bnfold.fold.absorb.search import same_name_outside
+from bnfold.fold.absorb.shared import AbsorbShared
+from bnfold.fold.affines.chains import Chain
+from bnfold.fold.affines.collapse import Collapse
+from bnfold.fold.affines.copies import Copies
+from bnfold.fold.affines.dialects import AffineReader, Reading
+from bnfold.fold.affines.identities import DropIdentities
 from bnfold.fold.fitting import misfits, plausible_channels
-from bnfold.fold.identities import DropIdentities
-from bnfold.fold.leaving import other_readers
 from bnfold.fold.misspelt import slips
 from bnfold.fold.options import MergeOptions
 from bnfold.fold.patterns import check_patterns, check_types
 from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
-from bnfold.fold.pushing import same_name_outside
 from bnfold.fold.rewrite import Choice, Context, Rewrite
-from bnfold.fold.runs import Run
-from bnfold.fold.shared import AbsorbShared
 from bnfold.graph import Layer, Net, Value
 from bnfold.graph.axes import Shape
 
 MOVES: tuple[Rewrite, ...] = (AbsorbShared(), AbsorbBackward(), AbsorbForward())
-"""The rewrites that move runs; each has its turn when those before it have nothing to move."""
+"""The rewrites that move chains; each has its turn when those before it have nothing to move."""
 
 
 def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) -> Plan:
@@ -65,7 +65,7 @@ def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) 
     context = context_of(net, plan, options, shapes)
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
-        find_runs(context)
+        find_chains(context)
         _warn_of_eps(context)
         moves = [*MOVES, *options.rewrites(last=False), DropIdentities()]
         while any(rewrite.run(context) for rewrite in moves):
@@ -104,7 +104,7 @@ def context_of(
     types = [layer.type for layer in (*net.layers, *net.outside)]
     check_types("--treat-as", options.treat_as, types)
     plan.warnings += slips(net, frozenset(options.treat_as))
-    reader = Reader(
+    reader = AffineReader(
         options.phase,
         options.eps,
         options.bn_dialect,
@@ -125,8 +125,8 @@ def context_of(
     )
 
 
-def find_runs(context: Context) -> None:
-    """Read the affine layers of the phase and join them into runs; note what cannot be read."""
+def find_chains(context: Context) -> None:
+    """Read the affine layers of the phase and join them into chains; note what cannot be read."""
     copies = Copies(context.net)
     for layer in context.net.layers:
         reading = _read(context, layer, copies)
@@ -170,12 +170,12 @@ def _read(context: Context, layer: Layer, copies: Copies) -> Reading | Reason | 
 
 def _join(context: Context, layer: Layer, reading: Reading) -> None:
     bottom = layer.bottoms[0]
-    run = context.runs.get(bottom.producer) if bottom.producer else None
-    if run is not None and other_readers(context.net, bottom, layer) is None:
-        run.append(layer, reading)
+    chain = context.chains.get(bottom.producer) if bottom.producer else None
+    if chain is not None and other_readers(context.net, bottom, layer) is None:
+        chain.append(layer, reading)
     else:
-        run = Run.of(layer, reading)
-    context.runs[layer] = run
+        chain = Chain.of(layer, reading)
+    context.chains[layer] = chain
 
 
 def _keep(plan: Plan, layer: Layer, reason: Reason) -> None:

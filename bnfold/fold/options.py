@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from bnfold.errors import BnfoldError
-from bnfold.fold.batch_norms import BN_DIALECTS
-from bnfold.fold.branches import MergeBranches
-from bnfold.fold.collapse import Collapse
-from bnfold.fold.concat_branches import MergeConcatBranches
-from bnfold.fold.dead_channels import RemoveDead
+from bnfold.fold.affines.batch_norms import BN_DIALECTS
+from bnfold.fold.affines.collapse import Collapse
+from bnfold.fold.branches.concat import MergeConcatBranches
+from bnfold.fold.branches.merge import MergeBranches
+from bnfold.fold.channels.dead import RemoveDead
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.option import Option, option, option_of, rewrites_of, switch
 from bnfold.fold.plan import Entry
@@ -138,7 +138,7 @@ class MergeOptions:
         return found
 
     def rewrites(self, *, last: bool) -> Iterator[OptionalRewrite]:
-        """The rewrites that are turned on: those that come last, or those that run in turns."""
+        """The rewrites that are turned on: those that come last, or those that chain in turns."""
         for field in fields(self):
             for rewrite in rewrites_of(field):
                 if rewrite.last == last and getattr(self, field.name):

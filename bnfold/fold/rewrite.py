@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar, Protocol
 
-from bnfold.fold.dialects import Reader, Reading
+from bnfold.fold.affines.chains import Chain
+from bnfold.fold.affines.dialects import AffineReader, Reading
 from bnfold.fold.plan import Entry, Plan, Reason
-from bnfold.fold.runs import Run
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Net, Phase, Value, untrusted
 from bnfold.graph.axes import Shape
@@ -58,20 +58,20 @@ class Context:
         collapse: whether an affine that stays may be written anew, as a Scale.
         misfits: the layers whose record is not what their parameters call for, each with why.
         most_channels: the most that a value can have, going by the size of the weights file.
-        runs: the run that each affine layer belongs to, while it stands.
+        chains: the chain that each affine layer belongs to, while it stands.
     """
 
     net: Net
     plan: Plan
     phase: Phase
-    reader: Reader
+    reader: AffineReader
     shapes: Mapping[Value, Shape | None]
     choice: Choice
     keep_dtype: bool
     collapse: bool
     misfits: Mapping[Layer, Reason]
     most_channels: int
-    runs: dict[Layer, Run] = field(default_factory=dict)
+    chains: dict[Layer, Chain] = field(default_factory=dict)
     _untrusted: dict[Layer, str | None] = field(default_factory=dict)
     _far: int = 0
 
@@ -91,7 +91,7 @@ class Context:
         )
 
     def affine(self, layer: Layer) -> Reading | Reason | None:
-        """A layer as an affine function of its first bottom, as it is now: see `Reader.read`.
+        """A layer as an affine function of its first bottom, as it is now: see `AffineReader.read`.
 
         Raises:
             BnfoldError: its blobs do not fit.
@@ -117,9 +117,9 @@ class Context:
         self._far += 1
         return self._far <= _FAR * len(self.net.all_layers)
 
-    def standing_runs(self) -> list[Run]:
-        """The runs that are left, in file order."""
-        return list(dict.fromkeys(self.runs.values()))
+    def standing_chains(self) -> list[Chain]:
+        """The chains that are left, in file order."""
+        return list(dict.fromkeys(self.chains.values()))
 
 
 def _say_nothing(warning: str) -> None:

@@ -14,7 +14,7 @@
    It stays where some reader finds another value in memory than the one it names, since a layer
    that changes nothing may be the copy that protects it.
 3. A PReLU becomes a ReLU where no other layer uses its slopes.
-4. A coefficient goes where what feeds the sum can take it in (pushing.py): on the whole way nobody
+4. A coefficient goes where what feeds the sum can take it in (search.py): on the whole way nobody
    else reads a value that would change, and no other layer uses the weights.
 
 Sources: BVLC caffe, src/caffe/layers/{dropout,split,concat,slice,eltwise,pooling,flatten,relu,
@@ -30,11 +30,11 @@ from typing import Any
 
 import numpy as np
 
-from bnfold.fold.affine import Affine
+from bnfold.fold.absorb.leaving import downward, other_readers, seen_by_others, upward
+from bnfold.fold.absorb.search import backward, other_users, passed
+from bnfold.fold.affines.affine import Affine
 from bnfold.fold.blobs import values_of
-from bnfold.fold.leaving import downward, other_readers, seen_by_others, upward
 from bnfold.fold.plan import Code, Entry, Reason, reason_json
-from bnfold.fold.pushing import backward, other_users, passed
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, Passes, Value, record_of
 from bnfold.graph.axes import axis_index
@@ -248,19 +248,19 @@ def _downward(context: Context, layer: Layer) -> Reason | None:
 
 
 def _rejoin(context: Context, value: Value) -> None:
-    """Have the runs on either side of a value be one, where nothing is between them any more."""
+    """Have the chains on either side of a value be one, where nothing is between them any more."""
     if value.producer is None or len(value.readers) != 1:
         return
     (reader,) = value.readers
-    run, other = context.runs.get(value.producer), context.runs.get(reader)
-    if run is None or other is None or run is other or run.top is not value:
+    chain, other = context.chains.get(value.producer), context.chains.get(reader)
+    if chain is None or other is None or chain is other or chain.top is not value:
         return
     if other.bottom is not value or other_readers(context.net, value, reader) is not None:
         return
-    run.extend_after(other.affine, other.channels, str(reader))
-    run.layers += other.layers
-    run.touched |= other.touched
-    context.runs.update(dict.fromkeys(other.layers, run))
+    chain.extend_after(other.affine, other.channels, str(reader))
+    chain.layers += other.layers
+    chain.touched |= other.touched
+    context.chains.update(dict.fromkeys(other.layers, chain))
 
 
 def _simplify(context: Context, layer: Layer) -> bool:

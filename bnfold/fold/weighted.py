@@ -19,7 +19,7 @@ import numpy as np
 
 from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Affine
+from bnfold.fold.affines.affine import Affine
 from bnfold.fold.blobs import checked_blobs, size_of, vector
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.weights import ChannelMap, Dense, Scaled

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
 
 _PIECE = 1 << 17
 """Values that are computed at a time: in float64 they still fit into a core's cache."""

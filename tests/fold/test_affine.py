@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnfold.fold.affine import Affine, batch_norm, normalise
+from bnfold.fold.affines.affine import Affine, batch_norm, normalise
 
 NUMBERS = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.25, 1.0, 3.0])
 """Numbers whose products and sums are exact, so that results are compared bit by bit."""

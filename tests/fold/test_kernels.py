@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from bnfold.fold.kernels import Grid, KernelPart, ScalePart, Stacked, Summed
+from bnfold.fold.branches.kernels import Grid, KernelPart, ScalePart, Stacked, Summed
 from bnfold.fold.weights import LazyBlob
 
 rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import pytest
 
 from bnfold import BnfoldError
 from bnfold.caffemodel import ArrayBlob
-from bnfold.fold.affine import Affine
+from bnfold.fold.affines.affine import Affine
 from bnfold.fold.blobs import values_of
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import build

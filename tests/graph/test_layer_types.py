@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from models import Model
 
-from bnfold.fold.affine import Affine
+from bnfold.fold.absorb.passing import before
+from bnfold.fold.affines.affine import Affine
 from bnfold.fold.driver import context_of
 from bnfold.fold.options import MergeOptions
-from bnfold.fold.passing import before
 from bnfold.fold.plan import Plan, Reason
 from bnfold.graph import (
     LAYER_TYPES,

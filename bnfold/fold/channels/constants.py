@@ -20,12 +20,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
+from bnfold.fold.affines.dialects import Reading
 from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.sums import spreads, sums_of
-from bnfold.fold.dialects import Reading
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import ChannelRole, Layer, Layout, Passes, Value

@@ -24,7 +24,7 @@ from math import prod
 import numpy as np
 
 from bnfold.caffemodel import ArrayBlob, BlobSource
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import size_of, values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants

@@ -28,12 +28,12 @@ from operator import itemgetter
 
 import numpy as np
 
-from bnfold.fold.affine import Vector
+from bnfold.fold.absorb.leaving import seen_by_others
+from bnfold.fold.absorb.search import other_users
+from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import size_of
 from bnfold.fold.channels.ties import Channels, Ties
-from bnfold.fold.leaving import seen_by_others
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import AffineForm, ChannelRole, Layer, Layout, Passes, Value

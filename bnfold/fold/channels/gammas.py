@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnfold.caffemodel import ArrayBlob
-from bnfold.fold.affine import Vector
+from bnfold.fold.absorb.leaving import seen_by_others
+from bnfold.fold.absorb.search import other_users
+from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.flow import Flow, Role
-from bnfold.fold.leaving import seen_by_others
-from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
 from bnfold.graph import AffineForm, Layer
 

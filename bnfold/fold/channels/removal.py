@@ -1,4 +1,4 @@
-"""Taking constant channels out, and saying why others stay: see dead_channels.py."""
+"""Taking constant channels out, and saying why others stay: see dead.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
 from bnfold.fold.channels.constants import propagate
 from bnfold.fold.channels.cut import cut
+from bnfold.fold.channels.dead import DeadChannels
 from bnfold.fold.channels.flow import Flow, Role, trace
 from bnfold.fold.channels.refusals import chosen, refusals
 from bnfold.fold.channels.ties import Channels, Mask
-from bnfold.fold.dead_channels import DeadChannels
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer

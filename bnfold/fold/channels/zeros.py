@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.caffemodel import Blob, BlobSource
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import rows_of, size_of
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context

@@ -52,7 +52,7 @@ RECORDS = (
         AffineForm.BATCH_NORM,
         reads_phase=True,
     ),
-    # Which of its dialects it is of is told by more than its fields: fold/batch_norms.py.
+    # Which of its dialects it is of is told by more than its fields: fold/affines/batch_norms.py.
     _affine(
         "BN", Dialect.PSPNET, {"bn_param": None}, cost_rules.bn, AffineForm.BN, reads_phase=True
     ),

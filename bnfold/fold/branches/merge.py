@@ -32,8 +32,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bnfold.fold.branch import Branch, families, obstacle
-from bnfold.fold.bundle import Bundle, bundles
+from bnfold.fold.branches.branch import Branch, families, obstacle
+from bnfold.fold.branches.bundle import Bundle, bundles
 from bnfold.fold.plan import Code, Entry, Fate, Outcome, Reason, reason_json
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, Passes
@@ -217,7 +217,7 @@ def drop(context: Context, joint: Layer, gone: Sequence[Branch]) -> None:
         if branch.layers and not branch.value.readers and not branch.layers[-1].removed:
             context.net.remove_unread(branch.layers)
             for layer in branch.layers:
-                context.runs.pop(layer, None)
+                context.chains.pop(layer, None)
     if len(joint.bottoms) == 1:
         context.net.remove_into_producer(joint)
 
@@ -236,7 +236,7 @@ def note_merged(context: Context, joint: Layer, bundle: Bundle, gains_bias: bool
     """Note what became of the branches of a bundle, and of the affine layers among them."""
     into = bundle.survivor.name
     gains = (into,) if gains_bias else ()
-    affine = [layer for b in bundle.members if b.run is not None for layer in b.run.layers]
+    affine = [layer for b in bundle.members if b.chain is not None for layer in b.chain.layers]
     for layer in dict.fromkeys(affine):
         outcome = Outcome(
             layer.name, layer.written_type, layer.line, Fate.FOLDED, (into,), (), gains

@@ -1,6 +1,6 @@
 """How layers can leave a network: what must hold of names and of memory, whatever they compute.
 
-A run leaves
+A chain leaves
 
     upward      what feeds it then makes its top: the top's name lives on
     downward    what reads it then reads its bottom: the bottom's name lives on
@@ -48,36 +48,36 @@ def other_readers(net: Net, value: Value, reader: Layer) -> Reason | None:
     return seen_by_others(net, value)
 
 
-def upward(net: Net, run: Sequence[Layer]) -> Reason | None:
+def upward(net: Net, chain: Sequence[Layer]) -> Reason | None:
     """Why layers in a row cannot leave upward, if so.
 
     Args:
         net: the network.
-        run: layers of one bottom and one top, each the only reader of the one before, and the
+        chain: layers of one bottom and one top, each the only reader of the one before, and the
             first of what feeds it.
     """
-    if net.memory.can_rename(run):
+    if net.memory.can_rename(chain):
         return None
-    misread = seen_by_others(net, run[0].bottoms[0])
+    misread = seen_by_others(net, chain[0].bottoms[0])
     if misread:
         return misread
-    producer, top = run[0].bottoms[0].producer, run[-1].tops[0]
+    producer, top = chain[0].bottoms[0].producer, chain[-1].tops[0]
     why = f"'{top.name}' would lie in the memory that {producer} hands on, and others use it"
     return Reason(Code.NAME_TAKEN, why)
 
 
-def downward(net: Net, run: Sequence[Layer]) -> Reason | None:
+def downward(net: Net, chain: Sequence[Layer]) -> Reason | None:
     """Why layers in a row cannot leave downward, if so.
 
     Args:
         net: the network.
-        run: layers of one bottom and one top, each the only reader of the one before.
+        chain: layers of one bottom and one top, each the only reader of the one before.
     """
-    bottom, top = run[0].bottoms[0], run[-1].tops[0]
-    if not net.reaches(bottom, top.readers, run):
+    bottom, top = chain[0].bottoms[0], chain[-1].tops[0]
+    if not net.reaches(bottom, top.readers, chain):
         why = f"'{bottom.name}' means another value where what reads it stands"
         return Reason(Code.NAME_TAKEN, why)
-    if not net.memory.can_reread(run):
+    if not net.memory.can_reread(chain):
         why = f"'{bottom.name}' would share its memory with a layer that works in place"
         return Reason(Code.NAME_TAKEN, why)
     return None

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfold.fold.affine import Vector
+from bnfold.fold.affines.affine import Vector
+from bnfold.fold.affines.dialects import Reading
 from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.zeros import zero_outputs
-from bnfold.fold.dialects import Reading
 from bnfold.fold.plan import Entry, Reason, reason_json
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, infer_shapes

@@ -11,15 +11,15 @@ from math import gcd, prod
 
 import numpy as np
 
-from bnfold.fold.affine import Vector
-from bnfold.fold.branch import Branch
-from bnfold.fold.kernels import Grid, KernelPart, Part, ScalePart, Summed
-from bnfold.fold.placing import joined, place, point
+from bnfold.fold.affines.affine import Vector
+from bnfold.fold.branches.branch import Branch
+from bnfold.fold.branches.kernels import Grid, KernelPart, Part, ScalePart, Summed
+from bnfold.fold.branches.placing import joined, place, point
+from bnfold.fold.branches.windowing import set_windows
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.fold.weights import Dense, Scaled
-from bnfold.fold.windowing import set_windows
 from bnfold.graph import Layer, Value
 from bnfold.graph.windows import Windows, convolution_windows, spatial_axes
 
@@ -220,7 +220,7 @@ def singles(context: Context, family: Sequence[Branch]) -> Iterator[Bundle | tup
             why = f"how many channels '{branch.source.name}' has cannot be told"
             yield branch, Reason(Code.UNKNOWN_SHAPE, why)
             continue
-        outputs, groups, work = inputs, inputs, inputs * (branch.run is not None)
+        outputs, groups, work = inputs, inputs, inputs * (branch.chain is not None)
         if convolution is not None:
             own = convolution_windows(convolution.layer, axes)
             if own is None:
@@ -271,14 +271,14 @@ def _has_shift(branch: Branch) -> bool:
     """Whether it adds something constant, or may do so where there are no weights to tell."""
     if branch.convolution is not None:
         return branch.convolution.is_biased
-    return branch.run is not None and not branch.run.affine.is_shiftless
+    return branch.chain is not None and not branch.chain.affine.is_shiftless
 
 
 def _numbers(branch: Branch, channels: int) -> tuple[Vector, Vector]:
     """Scale and shift of a branch without a convolution, shape (channels,)."""
-    if branch.run is None:
+    if branch.chain is None:
         return np.broadcast_to(_ONE, channels), np.broadcast_to(_ZERO, channels)
-    affine = branch.run.affine.over(channels)
+    affine = branch.chain.affine.over(channels)
     assert affine.scale is not None
     assert affine.shift is not None
     return affine.scale, affine.shift

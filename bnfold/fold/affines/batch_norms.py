@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Affine, Vector, batch_norm, normalise
+from bnfold.fold.affines.affine import Affine, Vector, batch_norm, normalise
 from bnfold.fold.blobs import checked_blobs, vector
 from bnfold.fold.plan import Code, Reason
 from bnfold.graph import Layer, Phase, own_phase

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from bnfold.fold import passing
-from bnfold.fold.affine import Affine
-from bnfold.fold.collapse import no_scale
-from bnfold.fold.leaving import names, other_readers, seen_by_others
+from bnfold.fold.absorb import passing
+from bnfold.fold.absorb.leaving import names, other_readers, seen_by_others
+from bnfold.fold.affines.affine import Affine
+from bnfold.fold.affines.chains import Chain
+from bnfold.fold.affines.collapse import no_scale
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
-from bnfold.fold.runs import Run
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Net, Value
 
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Move:
-    """An affine that goes into a layer with a weight or into a run.
+    """An affine that goes into a layer with a weight or into a chain.
 
     Attributes:
         target: where it goes.
@@ -43,19 +43,19 @@ class Move:
             share the steps up to there.
     """
 
-    target: WeightedLayer | Run
+    target: WeightedLayer | Chain
     affine: Affine
     at_input: bool
     through: Step | None = None
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers that take it in: one with a weight, or all of a run."""
-        return self.target.layers if isinstance(self.target, Run) else [self.target.layer]
+        """The layers that take it in: one with a weight, or all of a chain."""
+        return self.target.layers if isinstance(self.target, Chain) else [self.target.layer]
 
     def apply(self, context: Context) -> bool:
         """Make the move; gives whether a layer gains a bias by it."""
-        if isinstance(self.target, Run):
+        if isinstance(self.target, Chain):
             count = self.affine.channels if self.affine.channels > 1 else None
             extend = self.target.extend_before if self.at_input else self.target.extend_after
             extend(self.affine, count, "what goes into it")
@@ -72,7 +72,7 @@ class Move:
 
 
 def passed(moves: Sequence[Move]) -> list[Layer]:
-    """The layers that moves of one run pass, each once, in the order they are met."""
+    """The layers that moves of one chain pass, each once, in the order they are met."""
     found: dict[Step, None] = {}
     for move in moves:
         new: list[Step] = []
@@ -85,9 +85,9 @@ def passed(moves: Sequence[Move]) -> list[Layer]:
 
 
 def altered(moves: Sequence[Move]) -> list[Layer]:
-    """The layers whose tops hold other values once all the moves of one run are made.
+    """The layers whose tops hold other values once all the moves of one chain are made.
 
-    On the way back the layer next to the run keeps its value, since that becomes the run's.
+    On the way back the layer next to the chain keeps its value, since that becomes the chain's.
     """
     through = passed(moves)
     if not through or moves[0].at_input:
@@ -162,9 +162,9 @@ def _into_producer(
         what = "an input of the network" if producer is None else f"which {producer} provides"
         why = f"it reads '{value.name}', {what}, so no layer above can take it in"
         return Reason(Code.NO_HOST, why)
-    run = context.runs.get(producer)
-    if run is not None:
-        return _into_run(context, run, Move(run, affine, False, through))
+    chain = context.chains.get(producer)
+    if chain is not None:
+        return _into_chain(context, chain, Move(chain, affine, False, through))
     weighted = context.weighted(producer)
     if weighted is not None:
         return _into_output(context, weighted, Move(weighted, affine, False, through))
@@ -189,9 +189,9 @@ def _into_reader(
 ) -> _Found:
     if reader.bottoms.count(value) > 1:
         return Reason(Code.OTHER_READER, f"{reader} reads '{value.name}' twice")
-    run = context.runs.get(reader)
-    if run is not None:
-        return _into_run(context, run, Move(run, affine, True, through))
+    chain = context.chains.get(reader)
+    if chain is not None:
+        return _into_chain(context, chain, Move(chain, affine, True, through))
     weighted = context.weighted(reader)
     if weighted is not None:
         refusal = weighted.input_refusal(affine) or other_users(context.net, [weighted.layer])
@@ -203,11 +203,11 @@ def _into_reader(
     return (partial(_into_readers, context, top, part, step) for top, part in asked)
 
 
-def _into_run(context: Context, run: Run, move: Move) -> Move | Reason:
+def _into_chain(context: Context, chain: Chain, move: Move) -> Move | Reason:
     if not context.collapse:
-        why = f"{run.layers[-1]} stays as it is, as the user asked (--no-collapse)"
+        why = f"{chain.layers[-1]} stays as it is, as the user asked (--no-collapse)"
         return Reason(Code.CHOSEN, why)
-    return no_scale(context, run, move.affine) or move
+    return no_scale(context, chain, move.affine) or move
 
 
 def _into_output(context: Context, weighted: WeightedLayer, move: Move) -> Move | Reason:

@@ -14,18 +14,18 @@ from itertools import chain
 
 import numpy as np
 
-from bnfold.fold.affine import Affine
-from bnfold.fold.leaving import names, seen_by_others
+from bnfold.fold.absorb.leaving import names, seen_by_others
+from bnfold.fold.absorb.search import other_users
+from bnfold.fold.affines.affine import Affine
+from bnfold.fold.affines.chains import Chain
 from bnfold.fold.plan import Code, Reason
-from bnfold.fold.pushing import other_users
 from bnfold.fold.rewrite import Context
-from bnfold.fold.runs import Run
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, Layout, Net, Value
 
 _NOTHING = Affine(np.ones(1), np.zeros(1))
 _FARTHEST = 32
-"""How many layers or runs away from a joint a convolution is still one of its branches."""
+"""How many layers or chains away from a joint a convolution is still one of its branches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Branch:
         source: what it is made of.
         layers: the layers between the two; none where the input is the source.
         convolution: its convolution, if it has one, mergeable or not.
-        run: its affine layers, where it has no convolution.
+        chain: its affine layers, where it has no convolution.
         refusal: why it cannot be merged, if so.
         index: which bottom it is.
     """
@@ -46,7 +46,7 @@ class Branch:
     source: Value
     layers: tuple[Layer, ...] = ()
     convolution: WeightedLayer | None = None
-    run: Run | None = None
+    chain: Chain | None = None
     refusal: Reason | None = None
     index: int = 0
 
@@ -115,12 +115,13 @@ def _made(context: Context, value: Value, joint: Layer) -> Iterator[Branch]:
         producer = at.producer
         if producer is None or len(producer.bottoms) != 1:
             return
-        run, convolution = context.runs.get(producer), context.weighted(producer)
-        if run is not None:
+        chain, convolution = context.chains.get(producer), context.weighted(producer)
+        if chain is not None:
             refusal = why or _other_readers(context.net, value, joint)
-            yield Branch(value, run.bottom, (*run.layers, *passed), run=run, refusal=refusal)
-            why = why or (run.refusals[0] if run.refusals else _in_the_way(run.layers[0]))
-            at, passed = run.bottom, (*run.layers, *passed)
+            layers = (*chain.layers, *passed)
+            yield Branch(value, chain.bottom, layers, chain=chain, refusal=refusal)
+            why = why or (chain.refusals[0] if chain.refusals else _in_the_way(chain.layers[0]))
+            at, passed = chain.bottom, (*chain.layers, *passed)
         elif convolution is not None:
             if convolution.layout is Layout.CONVOLUTION:
                 refusal = why or _unfit(context, convolution)

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import accumulate
 
-from bnfold.fold.affine import Affine
+from bnfold.fold.affines.affine import Affine
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.graph import Layer, Passes, Value

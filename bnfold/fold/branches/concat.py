@@ -21,11 +21,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnfold.fold.affine import Vector
-from bnfold.fold.branch import Branch, families, obstacle
-from bnfold.fold.branches import Branches, drop, forget_kept, note
-from bnfold.fold.bundle import Bundle, singles
-from bnfold.fold.kernels import Stacked
+from bnfold.fold.affines.affine import Vector
+from bnfold.fold.branches.branch import Branch, families, obstacle
+from bnfold.fold.branches.bundle import Bundle, singles
+from bnfold.fold.branches.kernels import Stacked
+from bnfold.fold.branches.merge import Branches, drop, forget_kept, note
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.weights import Dense, Scaled

@@ -1,8 +1,8 @@
-"""Rewrite: a run of affine layers is one.
+"""Rewrite: a chain of affine layers is one.
 
     p * (a x + b) + q  =  (p a) x + (p b + q)
 
-Layers join a run where each is the only reader of the one before. A run moves as a whole: all
+Layers join a chain where each is the only reader of the one before. A chain moves as a whole: all
 of its layers go into a host, or all that stays of them is one Scale.
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Affine
-from bnfold.fold.dialects import Reading
+from bnfold.fold.affines.affine import Affine
+from bnfold.fold.affines.dialects import Reading
 from bnfold.fold.plan import Reason
 from bnfold.graph import Layer, Value
 
 
 @dataclass(eq=False)
-class Run:
+class Chain:
     """Affine layers in a row, each the only reader of the one before.
 
     Attributes:
@@ -37,8 +37,8 @@ class Run:
     refusals: list[Reason] = field(default_factory=list)
 
     @classmethod
-    def of(cls, layer: Layer, reading: Reading) -> Run:
-        """A run of one layer."""
+    def of(cls, layer: Layer, reading: Reading) -> Chain:
+        """A chain of one layer."""
         return cls([layer], reading.affine, reading.channels)
 
     @property
@@ -61,12 +61,12 @@ class Run:
         self.layers.append(layer)
 
     def extend_after(self, affine: Affine, channels: int | None, what: str) -> None:
-        """Let the run compute `affine` of what it computed."""
+        """Let the chain compute `affine` of what it computed."""
         self._agree(channels, what)
         self.affine = self.affine.then(affine)
 
     def extend_before(self, affine: Affine, channels: int | None, what: str) -> None:
-        """Let the run compute what it computed, of `affine`."""
+        """Let the chain compute what it computed, of `affine`."""
         self._agree(channels, what)
         self.affine = affine.then(self.affine)
 

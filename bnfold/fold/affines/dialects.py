@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bnfold.errors import BnfoldError
-from bnfold.fold.affine import Affine
-from bnfold.fold.batch_norms import bn_dialect, read_batch_norm, read_bn, uses_batch
+from bnfold.fold.affines.affine import Affine
+from bnfold.fold.affines.batch_norms import bn_dialect, read_batch_norm, read_bn, uses_batch
 from bnfold.fold.blobs import checked_blobs, size_of, vector
 from bnfold.fold.plan import Code, Reason
 from bnfold.graph import AffineForm, Layer, Phase, untrusted
@@ -37,8 +37,8 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """How the layers are read in this run.
+class AffineReader:
+    """How the layers are read in this chain.
 
     Attributes:
         phase: the phase the network runs in; it decides what `use_global_stats` defaults to.

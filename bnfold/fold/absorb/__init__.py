@@ -1,0 +1,1 @@
+"""Affine chains that go into the layers before or behind them."""

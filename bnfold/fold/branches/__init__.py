@@ -1,0 +1,1 @@
+"""Parallel branches of one value that become one convolution."""

@@ -225,6 +225,23 @@ def test_arrows_between_the_checks_point_one_way(room):
         assert set(inside) <= CHECKS[room] | {room}, path
 
 
+def aliases_in(path: Path) -> list[str]:
+    """The names that a module gives to types."""
+    found = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and re.match("[A-Z][A-Za-z]*[a-z]", target.id):
+                found.append(target.id)
+    return found
+
+
+def test_a_type_gets_a_name_in_one_place_only():
+    found = [name for path in sorted(ROOT.rglob("*.py")) for name in aliases_in(path)]
+    assert "Shape" in found
+    assert sorted(found) == sorted(set(found))
+
+
 def test_every_check_is_in_a_room():
     assert [path.name for path in (ROOT / "checks").glob("*.py")] == ["__init__.py"]
     assert {path.parent.name for path in (ROOT / "checks").glob("*/*.py")} == set(CHECKS)

@@ -14,7 +14,7 @@ rewritten field by field; all else is copied as it stands. A file is a binary Ne
 
 from . import schema
 from .blobs import ArrayBlob, Blob, BlobSource
-from .edits import LayerEdit, NewLayer
+from .edits import LayerEdit, NewLayer, ParamValue
 from .errors import CaffemodelError
 from .fields import v1_type
 from .opening import open_weights
@@ -28,6 +28,7 @@ __all__ = [
     "LayerEdit",
     "LayerRecord",
     "NewLayer",
+    "ParamValue",
     "Weights",
     "open_weights",
     "schema",

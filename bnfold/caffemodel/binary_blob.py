@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import fields as f
-from .blobs import MAX_AXES, Array, Blob
+from .blobs import MAX_AXES, Blob, FloatArray
 from .errors import CaffemodelError, problem
 from .file import WeightsFile
 from .wire import BYTES, FIXED32, FIXED64, VARINT, Field, WireError, read_varint, signed, walk
@@ -100,11 +100,11 @@ class BinaryBlob(Blob):
         """Whether every reader finds float32 values: see Blob."""
         return self.storage == f.DATA and not self._trouble
 
-    def read(self, start: int = 0, stop: int | None = None) -> Array:
+    def read(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Return the values [start:stop): see Blob.read."""
         self.check()
         start, stop, _ = slice(start, stop).indices(self.size)
-        out: Array = np.empty(max(stop - start, 0), self.dtype)
+        out: FloatArray = np.empty(max(stop - start, 0), self.dtype)
         done = 0
         where = bisect_right(self._starts, start) - 1
         while done < out.size:
@@ -115,13 +115,13 @@ class BinaryBlob(Blob):
             where += 1
         return out
 
-    def row_heads(self, row: int, width: int) -> Array:
+    def row_heads(self, row: int, width: int) -> FloatArray:
         """Return the first values of each row: see Blob.row_heads."""
         self.check()
         if len(self._pieces) != 1 or self._pieces[0].head:
             return super().row_heads(row, width)
         start, width = self._pieces[0].start, min(width, row)
-        heads: Array = np.empty((self.size // row, width), self.dtype)
+        heads: FloatArray = np.empty((self.size // row, width), self.dtype)
         size = row * self.dtype.itemsize
         each = max(1, _WINDOW // size)
         for first in range(0, len(heads), each):
@@ -209,7 +209,7 @@ class BinaryBlob(Blob):
             )
         self._trouble = "has a shape but no values that bnfold knows how to read"
 
-    def _read_piece(self, piece: Piece, skip: int, out: Array) -> None:
+    def _read_piece(self, piece: Piece, skip: int, out: FloatArray) -> None:
         """Fill `out` with the values of `piece` from number `skip` on."""
         octets = out.view(np.uint8)
         item = self.dtype.itemsize

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from .errors import problem
 
-Array = npt.NDArray[np.floating[Any]]
+FloatArray = npt.NDArray[np.floating[Any]]
+"""The numbers of a blob: float16, float32 or float64, as they are stored."""
 
 # BVLC caffe, include/caffe/blob.hpp (kMaxBlobAxes).
 MAX_AXES = 32
@@ -35,7 +36,7 @@ class BlobSource(Protocol):
         """The type of the values."""
         ...
 
-    def chunks(self, max_items: int) -> Iterator[Array]:
+    def chunks(self, max_items: int) -> Iterator[FloatArray]:
         """Yield the values flat and in order, 1 to `max_items` at a time, each array of `dtype`.
 
         Together they are as many as the shape says. May be called more than once.
@@ -48,11 +49,11 @@ class ArrayBlob:
 
     def __init__(self, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> None:
         """Hold `array`, converted to `dtype` if given."""
-        self._array: Array = np.ascontiguousarray(array, dtype).reshape(np.shape(array))
+        self._array: FloatArray = np.ascontiguousarray(array, dtype).reshape(np.shape(array))
         self.shape: tuple[int, ...] = self._array.shape
         self.dtype: np.dtype[Any] = self._array.dtype
 
-    def chunks(self, max_items: int) -> Iterator[Array]:
+    def chunks(self, max_items: int) -> Iterator[FloatArray]:
         """Yield the values flat and in order, at most `max_items` at a time."""
         flat = self._array.reshape(-1)
         for start in range(0, flat.size, max_items):
@@ -69,7 +70,7 @@ class Float32:
         self._source, self._path, self._layer, self._index = source, path, layer, index
         self.shape: tuple[int, ...] = tuple(source.shape)
 
-    def chunks(self, max_items: int) -> Iterator[Array]:
+    def chunks(self, max_items: int) -> Iterator[FloatArray]:
         """Yield the values flat and in order, at most `max_items` at a time.
 
         Raises what the source does, and CaffemodelError for a value that float32 cannot hold.
@@ -123,22 +124,22 @@ class Blob(ABC):
         """
 
     @abstractmethod
-    def read(self, start: int = 0, stop: int | None = None) -> Array:
+    def read(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Return the values [start:stop) flat, in a new array of `dtype`. Slices as a list does.
 
         Raises CaffemodelError as `check` does.
         """
 
-    def array(self) -> Array:
+    def array(self) -> FloatArray:
         """Return all values in an array of `shape` and `dtype`. For blobs known to be small."""
         return self.read().reshape(self.shape)
 
-    def chunks(self, max_items: int) -> Iterator[Array]:
+    def chunks(self, max_items: int) -> Iterator[FloatArray]:
         """Yield the values flat and in order, at most `max_items` at a time, in new arrays."""
         for start in range(0, self.size, max_items):
             yield self.read(start, min(start + max_items, self.size))
 
-    def row_heads(self, row: int, width: int) -> Array:
+    def row_heads(self, row: int, width: int) -> FloatArray:
         """Return the first `width` values of each `row` values, shape (size // row, width).
 
         For a quick look at all rows of a large blob. Raises CaffemodelError as `check` does.

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from .blobs import BlobSource
 
 ParamValue = bool | int | float | str | tuple[int | float, ...] | None
+"""What a field of a layer's parameters may be set to.
+
+An enum is given by its name, a repeated field by all its values; None takes the field out.
+"""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
         given["mean_value"] = tuple(values) or None
         options = PreprocessOptions(**given)
         if file is not None:
-            options = options.over(read_options(file))
+            options = options.completed_by(read_options(file))
         return function(preprocess=options, **arguments)
 
     for option in reversed(_OPTIONS):

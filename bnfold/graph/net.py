@@ -15,18 +15,13 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
+from bnfold.caffemodel import ParamValue as ParamValue
 from bnfold.graph.layer_type import LayerType
 from bnfold.graph.params import read_message
 from bnfold.prototxt import Document, Field, Message
 
 if TYPE_CHECKING:
     from bnfold.graph.memory import Memory
-
-ParamValue = bool | int | float | str | tuple[int | float, ...] | None
-"""What a rewrite may set a field of a layer's parameters to.
-
-An enum is given by its name, a repeated field by all its values; None takes the field out.
-"""
 
 
 ForkFields = tuple[tuple[str, ...], tuple[str, ...]]

@@ -61,7 +61,7 @@ class ChildRefusedError(Exception):
 
 
 class CaffeProcess:
-    """One process with Caffe in it; it ends with `close`, or when nobody holds this object more.
+    """A process with Caffe in it, which ends with `close` or together with this object.
 
     Args:
         python: the interpreter.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..blobs import Array, Blob
+from ..blobs import Blob, FloatArray
 from ..errors import problem
 from ..file import WeightsFile
 from .library import DAMAGED, DescriptorFile, one_error
@@ -89,11 +89,11 @@ class Hdf5Blob(Blob):
         if self._trouble:
             raise problem(self._file.path, f"blob {self.index} {self._trouble}", layer=self.layer)
 
-    def read(self, start: int = 0, stop: int | None = None) -> Array:
+    def read(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Return the values [start:stop): see Blob.read. Also raises CaffemodelError for damage."""
         self.check()
         start, stop, _ = slice(start, stop).indices(self.size)
-        out: Array = np.empty(max(stop - start, 0), self.dtype)
+        out: FloatArray = np.empty(max(stop - start, 0), self.dtype)
         if not out.size:
             return out
         if self._offset is not None:
@@ -129,7 +129,7 @@ class SharedBlob(Blob):
             do="save the weights as a binary .caffemodel, which has it with each",
         )
 
-    def read(self, start: int = 0, stop: int | None = None) -> Array:
+    def read(self, start: int = 0, stop: int | None = None) -> FloatArray:
         """Raise CaffemodelError, as `check` does."""
         self.check()
         raise AssertionError

@@ -149,7 +149,7 @@ class _Bounds(NamedTuple):
 
 
 class _Run:
-    """The loop over the batches, and its clocks."""
+    """The run over all batches, and the time it takes."""
 
     def __init__(self, picked: Picked, interface: Interface, tally: Tally | DetectionTally) -> None:
         self._sessions = picked.sessions
@@ -177,7 +177,7 @@ class _Run:
         self.seconds = time.perf_counter() - start
 
     def report(self, files: PairFiles, source: Source, bounds: _Bounds) -> AccuracyReport:
-        """What was found, and what was asked for."""
+        """The report of the run, held against what was asked for."""
         tally = self._tally
         if not tally.images:
             raise BnfoldError(f"{source.path}: none of its images can be read")

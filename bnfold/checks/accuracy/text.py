@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def lines(report: AccuracyReport) -> list[str]:
-    """All that a person wants to know."""
+    """The engine and the images, the answers that changed, and each kind of accuracy."""
     found = [f"engine {report.engine}", f"images {report.images} of {report.source}"]
     if report.bad:
         found[-1] += f", {len(report.bad)} unreadable ones passed over"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bnfold.aliases import Array, Progress
 from bnfold.caffemodel import Weights, open_weights
-from bnfold.checks.equality.difference import Comparison
+from bnfold.checks.equality.difference import RunningDifference
 from bnfold.checks.equality.matching import Matching, Pair
 from bnfold.checks.equality.options import VerifyOptions
 from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
@@ -125,7 +125,7 @@ class _Check:
         self, pairs: Sequence[Pair], inputs: RandomInputs | ImageInputs, progress: Progress
     ) -> tuple[Feeds, list[Compared]]:
         """Compare on all inputs; gives also those in which the networks were farthest apart."""
-        sums, noise = [Comparison() for _ in pairs], [Comparison() for _ in pairs]
+        sums, noise = [RunningDifference() for _ in pairs], [RunningDifference() for _ in pairs]
         worst, farthest = -1.0, {}
         for run, feeds in enumerate(inputs):
             measure = run * inputs.batch < _NUDGED_IMAGES
@@ -143,7 +143,7 @@ class _Check:
         found = []
         for start in range(0, len(pairs), _GROUP):
             group = pairs[start : start + _GROUP]
-            sums, noise = [Comparison() for _ in group], [Comparison() for _ in group]
+            sums, noise = [RunningDifference() for _ in group], [RunningDifference() for _ in group]
             self._step(group, feeds, sums, noise)
             found += [self._judge(*three) for three in zip(group, sums, noise, strict=True)]
         return found
@@ -152,8 +152,8 @@ class _Check:
         self,
         pairs: Sequence[Pair],
         feeds: Feeds,
-        sums: Sequence[Comparison],
-        noise: Sequence[Comparison] | None,
+        sums: Sequence[RunningDifference],
+        noise: Sequence[RunningDifference] | None,
     ) -> float:
         """One batch through the networks; gives the largest relative difference in it."""
         places: list[Place] = list(dict.fromkeys(pair.before for pair in pairs))
@@ -168,7 +168,9 @@ class _Check:
                 total.add(old[pair.before], nudged[pair.before])
         return largest
 
-    def _judge(self, pair: Pair, difference: Comparison, noise: Comparison) -> Compared:
+    def _judge(
+        self, pair: Pair, difference: RunningDifference, noise: RunningDifference
+    ) -> Compared:
         tolerance = self._options.tolerance
         if tolerance is None:
             tolerance = tolerance_of(noise.result().relative, pair.depth)

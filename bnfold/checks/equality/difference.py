@@ -74,8 +74,8 @@ class Difference:
         return self.badness <= tolerance
 
 
-class Comparison:
-    """Adds up the differences of one value; arithmetic is float64, a stretch at a time."""
+class RunningDifference:
+    """The difference of one value, added up run by run in float64, a stretch at a time."""
 
     def __init__(self) -> None:
         self._runs = 0

@@ -124,7 +124,7 @@ class Verification(Summary):
 
     @property
     def judged(self) -> tuple[Compared, ...]:
-        """The outputs and scores that decide; decisions only where nothing behind them is."""
+        """What the verdict rests on: all scores, and the outputs that are not decided from them."""
         sound = bool(self.scores)
         return (*(c for c in self.outputs if not (sound and c.pair.decides)), *self.scores)
 
@@ -176,7 +176,7 @@ class Verification(Summary):
         return list(verification_text.lines(self))
 
     def headline(self) -> str:
-        """Whether, on what, in what, and how near."""
+        """Whether the two are the same function, on which inputs, in which engine, and how near."""
         from bnfold.checks.equality import verification_text
 
         return f"{self.folded_model}: {verification_text.verdict(self)}"

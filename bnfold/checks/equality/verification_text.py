@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def verdict(found: Verification) -> str:
-    """One line: whether, on what, in what, and how near."""
+    """Whether the two are the same function, on which inputs, in which engine, and how near."""
     if found.mismatches:
         return "not the same function: inputs or outputs do not match"
     engine = found.engine.partition(", since ")[0]  # The reason stands in a line of its own.
@@ -40,7 +40,7 @@ def rows(found: Verification) -> Iterator[tuple[str, Compared]]:
 
 
 def lines(found: Verification) -> Iterator[str]:
-    """All that a person wants to know."""
+    """The engine and the inputs, a line for each value, and the verdict."""
     yield f"engine {found.engine}"
     yield f"inputs {found.inputs}"
     for kind, compared in rows(found):

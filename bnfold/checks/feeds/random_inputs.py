@@ -6,7 +6,7 @@ they differ. What the files tell of an input is taken from the first of these th
 1. a `transform_param` of a layer that makes this input, in a file that has the training's data
    layers too: pixels 0 to 255, evenly distributed, less the mean and times the scale;
 2. a BatchNorm that reads the input: its own mean and spread, channel by channel;
-3. a Convolution or InnerProduct that reads it, with a BatchNorm behind: the mean and spread of an
+3. a Convolution or InnerProduct that reads it, read by a BatchNorm: the mean and spread of an
    input with which that BatchNorm would see the mean and spread that it has stored;
 4. nothing: mean 0, spread 1.
 """
@@ -152,7 +152,7 @@ def _told(net: Net, value: Value | None, channels: int) -> Range | None:
         for reader in value.readers:
             found = found or _embedded(reader) or _normalised(reader, channels)
         for reader in value.readers:
-            found = found or _behind(reader, channels)
+            found = found or _before_batch_norm(reader, channels)
     return found
 
 
@@ -201,8 +201,8 @@ def _normalised(layer: Layer, channels: int) -> Range | None:
     )
 
 
-def _behind(layer: Layer, channels: int) -> Range | None:
-    """The input with which the BatchNorm behind a layer would see what it has stored.
+def _before_batch_norm(layer: Layer, channels: int) -> Range | None:
+    """The input with which the BatchNorm that reads a layer would see what it has stored.
 
     With weights w, summed over the kernel, the mean m of a channel is `sum(w) * mean + bias`, and
     its variance, for values that are independent, `sum(w**2) * spread**2`.
@@ -233,7 +233,7 @@ def _behind(layer: Layer, channels: int) -> Range | None:
     # A mean that explains little of what was stored is made of noise.
     if (left @ left) > 0.5 * ((mean - bias) @ (mean - bias)):
         means = np.zeros(1)
-    source = f"the statistics of BatchNorm '{readers[0].name}' behind '{layer.name}'"
+    source = f"the statistics of BatchNorm '{readers[0].name}' after '{layer.name}'"
     return Range(means, np.array([spread]), source)
 
 

@@ -68,7 +68,7 @@ class PreprocessOptions:
             if not np.all(np.isfinite(np.asarray(getattr(self, name) or 0.0, np.float64))):
                 raise BnfoldError(f"{name.replace('_', ' ')}: give finite numbers")
 
-    def over(self, other: PreprocessOptions) -> PreprocessOptions:
+    def completed_by(self, other: PreprocessOptions) -> PreprocessOptions:
         """These options, with `other`'s where these have none. The two kinds of mean are one."""
         given = {f.name for f in fields(self) if getattr(self, f.name) is not None}
         if given & {"mean_value", "mean_file"}:
@@ -171,7 +171,7 @@ class Preprocess:
             size = "x".join(map(str, shape))
             raise BnfoldError(f"the network's input is {size}, not images (N x C x H x W)")
         if model is not None:
-            options = options.over(model_options(model))
+            options = options.completed_by(model_options(model))
         channels = shape[1] if shape else 1 if options.gray else 3
         if options.gray is not None and options.gray != (channels == 1):
             got = "gray images have 1 channel" if options.gray else "color images have 3"

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from bnfold.checks.equality.difference import Comparison, Top1
+from bnfold.checks.equality.difference import RunningDifference, Top1
 
 
 def compared(*runs):
-    total = Comparison()
+    total = RunningDifference()
     for before, after in runs:
         total.add(np.asarray(before, np.float32), np.asarray(after, np.float32))
     return total.result()

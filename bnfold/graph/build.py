@@ -152,7 +152,7 @@ class _Builder:
             value = self.live.get(field.string())
             while value is not None:
                 value.outside_readers.append(layer)
-                value = _behind(value)
+                value = _underneath(value)
         self.outside.append(layer)
 
     def _nobody(self, layer: Layer, name: str) -> str:
@@ -173,7 +173,7 @@ class _Builder:
         return f"top '{name}' is already produced {by}; two layers cannot write it unless in place"
 
 
-def _behind(value: Value) -> Value | None:
+def _underneath(value: Value) -> Value | None:
     """What is under a value's name where the in-place layer that makes it does not run.
 
     A layer outside the phase may read that, if the in-place layer has rules of its own.

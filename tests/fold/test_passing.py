@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from models import Model
 
-from bnfold.fold.absorb.passing import before, behind
+from bnfold.fold.absorb.passing import downstream, upstream
 from bnfold.fold.affines.affine import Affine
 from bnfold.fold.driver import context_of
 from bnfold.fold.options import MergeOptions
@@ -129,7 +129,7 @@ TABLE = {
     "a product": eltwise("operation: PROD", NEVER),
 }
 
-WAYS = {"to the front": (before, "to_front"), "to the back": (behind, "to_back")}
+WAYS = {"to the front": (upstream, "to_front"), "to the back": (downstream, "to_back")}
 
 
 def answers(row: Row, way: str):
@@ -201,6 +201,6 @@ def test_an_unknown_length_of_a_bottom_stops_what_differs_by_channel():
     net = build(parse(text))
     context = context_of(net, Plan(), MergeOptions(), infer_shapes(net))
     (layer,) = (each for each in net.layers if each.name == "f")
-    asked = before(context, layer, AFFINES["with a shift"])
+    asked = upstream(context, layer, AFFINES["with a shift"])
     assert isinstance(asked, Reason)
     assert asked.code is Code.UNKNOWN_SHAPE

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from models import Model
 
-from bnfold.fold.absorb.passing import before
+from bnfold.fold.absorb.passing import upstream
 from bnfold.fold.affines.affine import Affine
 from bnfold.fold.driver import context_of
 from bnfold.fold.options import MergeOptions
@@ -386,7 +386,7 @@ def affines_pass(lab: Lab, record: LayerType, drawn: Drawn, rng) -> bool:
         Affine(np.abs(scale), np.zeros(channels)),
     ):
         context = context_of(net, Plan(), MergeOptions(), shapes)
-        asked = before(context, layer, affine)
+        asked = upstream(context, layer, affine)
         if isinstance(asked, Reason):
             continue
         feeds = feeds_of(drawn, rng)

@@ -36,7 +36,7 @@ _MAX, _AVE = 0, 1
 _PROD, _SUM = 0, 1
 
 
-def before(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, Affine]] | Reason:
+def upstream(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, Affine]] | Reason:
     """What each bottom of a layer must take, so that its top need not take `affine`."""
     if len(layer.tops) != 1:
         why = f"{layer} has {len(layer.tops)} tops, so what follows one cannot go in front of all"
@@ -52,7 +52,9 @@ def before(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, 
     return refusal or [(layer.bottoms[0], affine)]
 
 
-def behind(context: Context, layer: Layer, affine: Affine) -> list[tuple[Value, Affine]] | Reason:
+def downstream(
+    context: Context, layer: Layer, affine: Affine
+) -> list[tuple[Value, Affine]] | Reason:
     """What each top of a layer must take, so that its bottom need not take `affine`."""
     distrust = _distrust(context, layer)
     if distrust:

@@ -168,7 +168,7 @@ def _into_producer(
     weighted = context.weighted(producer)
     if weighted is not None:
         return _into_output(context, weighted, Move(weighted, affine, False, through))
-    asked = passing.before(context, producer, affine)
+    asked = passing.upstream(context, producer, affine)
     if isinstance(asked, Reason):
         return asked
     step = Step(producer, through)
@@ -196,7 +196,7 @@ def _into_reader(
     if weighted is not None:
         refusal = weighted.input_refusal(affine) or other_users(context.net, [weighted.layer])
         return refusal or Move(weighted, affine, True, through)
-    asked = passing.behind(context, reader, affine)
+    asked = passing.downstream(context, reader, affine)
     if isinstance(asked, Reason):
         return asked
     step = Step(reader, through)

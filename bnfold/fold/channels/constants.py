@@ -62,7 +62,7 @@ def propagate(
                 lanes = flow.lanes.get(top)
                 if lanes is None:
                     continue
-                constants = _behind(context, flow, layer, role, found)
+                constants = _downstream(context, flow, layer, role, found)
                 constants = constants or Constants.none(lanes.size)
                 if layer in starts:
                     constants = Constants.exact(starts[layer]).over(constants)
@@ -70,7 +70,7 @@ def propagate(
     return found
 
 
-def _behind(
+def _downstream(
     context: Context, flow: Flow, layer: Layer, role: Role, found: Mapping[Value, Constants]
 ) -> Constants | None:
     """What the channels that a layer makes or hands on are, or None where all vary."""

@@ -12,7 +12,7 @@ from .file import WeightsFile
 from .records import DAMAGED, MAX_MESSAGE, BinaryRecord, read_text
 from .sniff import refuse_strangers
 from .surface import Weights
-from .wire import BYTES, WireError, walk
+from .wire import BYTES, Field, WireError, walk
 from .writer import write_weights
 
 
@@ -26,7 +26,6 @@ class BinaryWeights(Weights):
         self._file = file
         self.path, self.size = file.path, file.size
         self.name = ""
-        records: list[BinaryRecord] = []
         refuse_strangers(file)
         if file.size > MAX_MESSAGE:
             raise problem(
@@ -35,21 +34,10 @@ class BinaryWeights(Weights):
                 "more",
                 do="have Caffe store it as HDF5 (snapshot_format: HDF5), which has no such limit",
             )
+        records: list[BinaryRecord] = []
         try:
             for field in walk(file, 0, file.size):
-                number, wire = field.number, field.wire
-                if number in (f.MODERN.record, f.V1.record) and wire == BYTES:
-                    layout = f.V1 if number == f.V1.record else f.MODERN
-                    records.append(BinaryRecord(file, field, layout))
-                elif number == f.NET_NAME and wire == BYTES:
-                    self.name = read_text(file, field)
-                elif number in (f.MODERN.record, f.V1.record, f.NET_NAME):
-                    raise problem(
-                        file.path,
-                        "this is another kind of protobuf file (ONNX? a mean? a solver state?)",
-                        offset=field.start,
-                        do="give a binary .caffemodel file",
-                    )
+                self._take(field, records)
         except WireError as error:
             behind = f", behind layer {records[-1].name!r}" if records else ""
             raise problem(file.path, error.what + behind, offset=error.offset, do=DAMAGED) from None
@@ -64,6 +52,21 @@ class BinaryWeights(Weights):
         # (BVLC caffe, src/caffe/util/upgrade_proto.cpp, UpgradeV1Net).
         read = [record for record in records if record.is_v1] or records
         self._by_name = {record.name: record for record in read}
+
+    def _take(self, field: Field, records: list[BinaryRecord]) -> None:
+        number, wire = field.number, field.wire
+        if number in (f.MODERN.record, f.V1.record) and wire == BYTES:
+            layout = f.V1 if number == f.V1.record else f.MODERN
+            records.append(BinaryRecord(self._file, field, layout))
+        elif number == f.NET_NAME and wire == BYTES:
+            self.name = read_text(self._file, field)
+        elif number in (f.MODERN.record, f.V1.record, f.NET_NAME):
+            raise problem(
+                self.path,
+                "this is another kind of protobuf file (ONNX? a mean? a solver state?)",
+                offset=field.start,
+                do="give a binary .caffemodel file",
+            )
 
     def get(self, name: str) -> BinaryRecord | None:
         """Return the record whose weights layer `name` ends up with, or None.

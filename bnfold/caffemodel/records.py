@@ -35,47 +35,42 @@ class BinaryRecord:
         self.is_v1 = layout is f.V1
         self.offset, self.end = record.start, record.end
         self.name = self.type = ""
-        bottoms: list[str] = []
-        tops: list[str] = []
-        blobs: list[Field] = []
         found: list[Field] = []
-        old: Field | None = None
+        texts: dict[int, list[str]] = {layout.bottom: [], layout.top: []}
         try:
             for field in walk(file, record.payload, record.end):
                 found.append(field)
-                number = field.number
                 if field.wire == BYTES:
-                    if number == layout.blobs:
-                        blobs.append(field)
-                    elif number == layout.bottom:
-                        bottoms.append(read_text(file, field))
-                    elif number == layout.top:
-                        tops.append(read_text(file, field))
-                    elif number == layout.name:
+                    if field.number in texts:
+                        texts[field.number].append(read_text(file, field))
+                    elif field.number == layout.name:
                         self.name = read_text(file, field)
-                    elif self.is_v1 and number == f.V0_LAYER:
-                        old = field
-                    elif not self.is_v1 and number == layout.type:
+                    elif field.number == layout.type and not self.is_v1:
                         self.type = read_text(file, field)
-                elif self.is_v1 and number == layout.type and field.wire == VARINT:
+                elif field.number == layout.type and self.is_v1 and field.wire == VARINT:
                     self.type = f.v1_type(field.value)
-            if old and not self.name:
-                raise problem(
-                    file.path,
-                    "has layers in the form Caffe used in 2013 (V0)",
-                    offset=record.start,
-                    do="convert it with Caffe's upgrade_net_proto_binary first",
-                )
+            self.fields = tuple(found)
+            self._refuse_v0(file)
+            held = [each for each in found if each.number == layout.blobs and each.wire == BYTES]
             self.blobs = tuple(
                 BinaryBlob(file, blob.payload, blob.end, self.name, index)
-                for index, blob in enumerate(blobs)
+                for index, blob in enumerate(held)
             )
         except WireError as error:
             raise problem(
                 file.path, error.what, layer=self.name, offset=error.offset, do=DAMAGED
             ) from None
-        self.fields = tuple(found)
-        self.bottoms, self.tops = tuple(bottoms), tuple(tops)
+        self.bottoms, self.tops = tuple(texts[layout.bottom]), tuple(texts[layout.top])
+
+    def _refuse_v0(self, file: WeightsFile) -> None:
+        old = (each.number == f.V0_LAYER and each.wire == BYTES for each in self.fields)
+        if self.is_v1 and not self.name and any(old):
+            raise problem(
+                file.path,
+                "has layers in the form Caffe used in 2013 (V0)",
+                offset=self.offset,
+                do="convert it with Caffe's upgrade_net_proto_binary first",
+            )
 
     def __repr__(self) -> str:
         return f"<LayerRecord {self.name!r}: {self.type}, {len(self.blobs)} blobs>"

@@ -54,24 +54,7 @@ class Hdf5Blob(Blob):
         self._offset: int | None = None
         kind = dataset.id.get_type()
         items = kind.get_size()
-        settings = dataset.id.get_create_plist()
-        contiguous = settings.get_layout() == h5py.h5d.CONTIGUOUS
-        if dataset.is_virtual or settings.get_external_count():
-            raise problem(
-                file.path,
-                f"blob {index} keeps its values in another file",
-                layer=layer,
-                do="gather the file with h5repack",
-            )
-        stored = dataset.id.get_offset() if contiguous and self.size else None
-        if stored is not None and stored + self.size * items > file.size:
-            raise problem(
-                file.path,
-                f"blob {index} has the shape {self.shape}, and its values run past the end",
-                layer=layer,
-                offset=stored,
-                do=DAMAGED,
-            )
+        stored = self._stored(h5py, items)
         if kind.get_class() == h5py.h5t.FLOAT and items in (2, 4, 8):
             self.dtype = np.dtype(f"<f{items}")
             plain = {2: h5py.h5t.IEEE_F16LE, 4: h5py.h5t.IEEE_F32LE, 8: h5py.h5t.IEEE_F64LE}
@@ -83,6 +66,28 @@ class Hdf5Blob(Blob):
             self._trouble = "has a shape but no values"
         elif self.size * items > file.size * _MOST_TIMES:
             self._trouble = f"has the impossible shape {self.shape}"
+
+    def _stored(self, h5py: Any, items: int) -> int | None:
+        """Where in the file the values of so many bytes each lie; None if not in one piece."""
+        settings = self.dataset.id.get_create_plist()
+        if self.dataset.is_virtual or settings.get_external_count():
+            raise problem(
+                self._file.path,
+                f"blob {self.index} keeps its values in another file",
+                layer=self.layer,
+                do="gather the file with h5repack",
+            )
+        contiguous = settings.get_layout() == h5py.h5d.CONTIGUOUS
+        stored: int | None = self.dataset.id.get_offset() if contiguous and self.size else None
+        if stored is not None and stored + self.size * items > self._file.size:
+            raise problem(
+                self._file.path,
+                f"blob {self.index} has the shape {self.shape}, and its values run past the end",
+                layer=self.layer,
+                offset=stored,
+                do=DAMAGED,
+            )
+        return stored
 
     def check(self) -> None:
         """Raise CaffemodelError if the values cannot be read: see Blob.check."""

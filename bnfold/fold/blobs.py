@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnfold.aliases import Vector
 from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
-from bnfold.fold.affines.affine import Vector
 from bnfold.graph import Layer
 
 _PIECE = 1 << 18

@@ -24,15 +24,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnfold.fold.absorb.backward import AbsorbBackward
+from bnfold.fold.absorb.collapse import Collapse
 from bnfold.fold.absorb.forward import AbsorbForward
+from bnfold.fold.absorb.identities import DropIdentities
 from bnfold.fold.absorb.leaving import other_readers
 from bnfold.fold.absorb.search import same_name_outside
 from bnfold.fold.absorb.shared import AbsorbShared
 from bnfold.fold.affines.chains import Chain
-from bnfold.fold.affines.collapse import Collapse
 from bnfold.fold.affines.copies import Copies
 from bnfold.fold.affines.dialects import AffineReader, Reading
-from bnfold.fold.affines.identities import DropIdentities
 from bnfold.fold.fitting import misfits, plausible_channels
 from bnfold.fold.misspelt import slips
 from bnfold.fold.options import MergeOptions

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bnfold.errors import BnfoldError
+from bnfold.fold.absorb.collapse import Collapse
 from bnfold.fold.affines.batch_norms import BN_DIALECTS
-from bnfold.fold.affines.collapse import Collapse
 from bnfold.fold.branches.concat import MergeConcatBranches
 from bnfold.fold.branches.merge import MergeBranches
 from bnfold.fold.channels.dead import RemoveDead

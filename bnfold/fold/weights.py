@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnfold.aliases import Vector
 from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
-from bnfold.fold.affines.affine import Vector
 
 _PIECE = 1 << 17
 """Values that are computed at a time: in float64 they still fit into a core's cache."""

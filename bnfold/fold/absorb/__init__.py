@@ -1,1 +1,1 @@
-"""Affine chains that go into the layers before or behind them."""
+"""What affine chains become: part of the layers before or behind them, one Scale, or nothing."""

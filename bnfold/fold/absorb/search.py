@@ -13,10 +13,10 @@ from functools import partial
 from typing import TypeAlias
 
 from bnfold.fold.absorb import passing
+from bnfold.fold.absorb.collapse import no_scale
 from bnfold.fold.absorb.leaving import names, other_readers, seen_by_others
 from bnfold.fold.affines.affine import Affine
 from bnfold.fold.affines.chains import Chain
-from bnfold.fold.affines.collapse import no_scale
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context
 from bnfold.fold.weighted import WeightedLayer

@@ -1,1 +1,1 @@
-"""Layers that are an affine function of each channel: read, chained, and written as one Scale."""
+"""Layers that are an affine function of each channel: how they are read, and joined into chains."""

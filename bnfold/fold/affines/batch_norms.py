@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bnfold.aliases import Vector
 from bnfold.errors import BnfoldError
-from bnfold.fold.affines.affine import Affine, Vector, batch_norm, normalise
+from bnfold.fold.affines.affine import Affine, batch_norm, normalise
 from bnfold.fold.blobs import checked_blobs, vector
 from bnfold.fold.plan import Code, Reason
 from bnfold.graph import Layer, Phase, own_phase

@@ -11,7 +11,7 @@ from math import gcd, prod
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.branches.branch import Branch
 from bnfold.fold.branches.kernels import Grid, KernelPart, Part, ScalePart, Summed
 from bnfold.fold.branches.placing import joined, place, point

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.branches.branch import Branch, families, obstacle
 from bnfold.fold.branches.bundle import Bundle, singles
 from bnfold.fold.branches.kernels import Stacked

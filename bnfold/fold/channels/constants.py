@@ -20,7 +20,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.affines.dialects import Reading
 from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.flow import Flow, Role

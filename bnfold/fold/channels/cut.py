@@ -23,8 +23,8 @@ from math import prod
 
 import numpy as np
 
+from bnfold.aliases import Vector
 from bnfold.caffemodel import ArrayBlob, BlobSource
-from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import size_of, values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.channels.intervals import Constants

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.affines.dialects import Reading
 from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.zeros import zero_outputs

@@ -28,9 +28,9 @@ from operator import itemgetter
 
 import numpy as np
 
+from bnfold.aliases import Vector
 from bnfold.fold.absorb.leaving import seen_by_others
 from bnfold.fold.absorb.search import other_users
-from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import size_of
 from bnfold.fold.channels.ties import Channels, Ties
 from bnfold.fold.plan import Code, Reason

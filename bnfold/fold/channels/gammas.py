@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bnfold.aliases import Vector
 from bnfold.caffemodel import ArrayBlob
 from bnfold.fold.absorb.leaving import seen_by_others
 from bnfold.fold.absorb.search import other_users
-from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import values_of
 from bnfold.fold.channels.flow import Flow, Role
 from bnfold.fold.rewrite import Context

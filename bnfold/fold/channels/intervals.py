@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 
 
 @dataclass(frozen=True, eq=False)

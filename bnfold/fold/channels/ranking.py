@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.channels.flow import Flow
 from bnfold.fold.channels.gammas import Gamma
 from bnfold.graph import Layer

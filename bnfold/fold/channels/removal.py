@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.channels.constants import propagate
 from bnfold.fold.channels.cut import cut
 from bnfold.fold.channels.dead import DeadChannels

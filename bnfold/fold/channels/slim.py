@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from bnfold.aliases import Vector
 from bnfold.errors import BnfoldError
-from bnfold.fold.affines.affine import Vector
 from bnfold.fold.channels import ranking
 from bnfold.fold.channels.constants import propagate
 from bnfold.fold.channels.cut import cut

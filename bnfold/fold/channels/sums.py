@@ -20,7 +20,7 @@ from math import prod
 
 import numpy as np
 
-from bnfold.fold.affines.affine import Vector
+from bnfold.aliases import Vector
 from bnfold.fold.blobs import rows_of, size_of, values_of
 from bnfold.fold.channels.intervals import Constants
 from bnfold.fold.channels.ties import Mask

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnfold.aliases import Vector
 from bnfold.caffemodel import Blob, BlobSource
-from bnfold.fold.affines.affine import Vector
 from bnfold.fold.blobs import rows_of, size_of
 from bnfold.fold.channels.ties import Mask
 from bnfold.fold.rewrite import Context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -83,6 +84,19 @@ def _proven(run):
         return changed
 
     return proven
+
+
+@pytest.fixture
+def interruptible():
+    """Signals that end a process, also where the tests were started so that they ignore them.
+
+    A shell has what it starts in the background ignore interrupts, and `nohup` hang-ups.
+    """
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

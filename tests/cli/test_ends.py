@@ -11,6 +11,8 @@ import time
 import pytest
 from models import Model
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 OUTPUTS = {"net.folded.prototxt", "net.folded.caffemodel"}
 COMMAND = [sys.executable, "-c", "from bnfold.cli import main; main()"]
 

@@ -250,6 +250,7 @@ def test_no_permission_in_the_folder(refuses, monkeypatch, tmp_path):
         refuses([f"{target}: Permission denied", "check its permissions"])
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
 def test_termination_in_the_midst_of_a_merge_leaves_nothing(sent, tmp_path):
     folder = tmp_path / "work"

@@ -70,6 +70,7 @@ def test_a_process_that_is_killed_while_it_runs_is_an_error_at_once(own_pycaffe,
     np.testing.assert_allclose(session.run({"data": x})["prob"], chain_values(x)["prob"], rtol=1e-4)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_it_runs_leaves_a_runtime_that_works(own_pycaffe, tmp_path):
     x = images(2)
     session = own_pycaffe.load(*save(tmp_path, CHAIN, CHAIN_BLOBS))

@@ -175,6 +175,8 @@ class LayerType:
             do the same to every number.
         keeps_zeros: whether a channel of zeros stays one.
         shares_memory: whether the top of a layer with one bottom is its bottom's own memory.
+        reads_late: whether it still reads its bottoms when it has begun to write its top, so that
+            in place it computes something else.
         keeps_memory: whether it gives out the same memory for the next input, not written anew.
         ending: what it gives out at the end of a network.
     """
@@ -199,6 +201,7 @@ class LayerType:
     function: Callable[[Layer], Activation | None] | None = None
     keeps_zeros: bool = False
     shares_memory: Question | None = None
+    reads_late: bool = False
     keeps_memory: bool = False
     ending: Ending | None = None
 
@@ -221,6 +224,11 @@ class LayerType:
     def message(self) -> str:
         """The first of the messages that describe it, "convolution_param" say."""
         return next(iter(self.params))
+
+    def is_spoilt(self, layer: Layer) -> bool:
+        """Whether a layer of this type works in place, which a layer that reads late must not."""
+        pairs = zip(layer.bottoms, layer.tops, strict=False)
+        return self.reads_late and any(bottom.name == top.name for bottom, top in pairs)
 
     def hands_on(self, layer: Layer) -> bool:
         """Whether the tops of a layer of this type are its bottom's own memory.

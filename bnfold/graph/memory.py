@@ -132,7 +132,7 @@ class Memory:
         at = producer.tops.index(bottom)
         if _written_over(producer, at) is not None:
             # It no longer works in place.
-            return bottom not in self._mistaken
+            return bottom not in self._mistaken and not producer.kind.is_spoilt(producer)
         return _handed_on(producer) is None or self._joins(run, whole=True)
 
     def can_reread(self, run: Sequence[Layer]) -> bool:
@@ -143,11 +143,14 @@ class Memory:
                 to go.
         """
         bottom, top = run[0].bottoms[0], run[-1].tops[0]
+        writer = _writer_over(top)
         if bottom in self._misread:
+            return False
+        if writer is not None and bottom.name != top.name and writer.kind.is_spoilt(writer):
             return False
         if self._storage(bottom) is self._storage(top):
             return True
-        return self._joins(run, whole=_writer_over(top) is None)
+        return self._joins(run, whole=writer is None)
 
     def rename(self, layer: Layer) -> None:
         """Keep up with a layer that goes, before what feeds it writes its top."""

@@ -1,8 +1,9 @@
 """Which layers can be taken at their word, and which may mean anything.
 
 A type that nobody knows, a field of a fork in a layer, or a layer with a phase of its own may mean
-anything. Whoever changes a network asks `untrusted` first, and leaves alone what it names: what one
-rewrite must not look through, none may. What is known of each type stands in layer_types/.
+anything, and so may a layer that works in place and must not. Whoever changes a network asks
+`untrusted` first, and leaves alone what it names: what one rewrite must not look through, none may.
+What is known of each type stands in layer_types/.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def untrusted(layer: Layer, phase: Phase) -> str | None:
         fused = FUSED.issuperset(foreign)
         what = "so it does more than its type says" if fused else "which may mean anything"
         return f"{layer} has {', '.join(foreign)}, {what}"
+    if known.is_spoilt(layer):
+        return f"{layer} works in place, where it writes over what it has yet to read"
     own = own_phase(layer.text, phase)
     if own is Phase.TRAIN and known.training:
         return f"{layer} {known.training} in phase TRAIN"

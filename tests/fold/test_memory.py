@@ -272,3 +272,30 @@ def test_output_that_is_handed_on_between_two_layers_in_place_keeps_them_apart(m
     net.plain("Concat", "g", "f").plain("Permute", "out", "k").scale("s", "g")
     # 'out' is what the BatchNorm wrote when it is made, and what the Scale wrote in the end.
     merger(net, {"b": "scale", "s": "kept"}, engines=CAFFE)
+
+
+# ------------------------------------------------------- what in place computes something else
+
+
+def sum_in_place():
+    """Caffe's Eltwise clears its top before it adds the bottoms up, and one of them is its top."""
+    net = start().conv("k", "data", 4, 1).conv("l", "data", 4, 1).plain("TanH", "c", "k")
+    return net.plain("TanH", "d", "l")
+
+
+def test_identity_behind_a_sum_in_place_stays(merger):
+    net = sum_in_place().plain("Eltwise", "e", "c d", "c").plain("Power", "p", "c")
+    assert 'type: "Power"' in merger(net, {}, engines=CAFFE).text
+
+
+def test_identity_in_front_of_a_sum_in_place_stays(merger):
+    net = sum_in_place().relu("early", "c", "early").plain("Power", "p", "c")
+    net.plain("Eltwise", "e", "p d", "p")
+    assert 'type: "Power"' in merger(net, {}, engines=CAFFE).text
+
+
+def test_batch_norm_does_not_pass_a_sum_in_place(merger):
+    net = start().conv("k", "data", 4, 1).conv("l", "data", 4, 1)
+    net.plain("Eltwise", "e", "k l", "k").batch_norm("b", "k", "b")
+    merged = merger(net, {"b": "scale"}, engines=CAFFE)
+    assert "in place" in merged.reasons["b"].text

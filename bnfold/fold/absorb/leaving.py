@@ -62,6 +62,9 @@ def upward(net: Net, chain: Sequence[Layer]) -> Reason | None:
     if misread:
         return misread
     producer, top = chain[0].bottoms[0].producer, chain[-1].tops[0]
+    if producer is not None and producer.kind.is_spoilt(producer):
+        why = f"{producer} works in place, and would compute something else if it did not"
+        return Reason(Code.NO_HOST, why)
     why = f"'{top.name}' would lie in the memory that {producer} hands on, and others use it"
     return Reason(Code.NAME_TAKEN, why)
 

@@ -145,7 +145,7 @@ def _over_flatten(
         return refusal
     if source[1] is None or target[1] != source[1] * each or target[1] > context.most_channels:
         return refusal
-    if not _follows_batch(layer, source, target):
+    if not _follows_batch(layer, source, target) or affine.channels not in (1, source[1]):
         return refusal
     return [(layer.tops[0], affine.over(source[1]).repeated(each))]
 

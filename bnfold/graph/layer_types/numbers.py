@@ -25,6 +25,7 @@ def _numbers(
     passes: Passes = Passes.NOTHING,
     channels: ChannelRole = ChannelRole.UNKNOWN,
     keeps_zeros: bool = False,
+    reads_late: bool = False,
     ending: Ending | None = None,
 ) -> LayerType:
     return LayerType(
@@ -37,6 +38,7 @@ def _numbers(
         passes=passes,
         channels=channels,
         keeps_zeros=keeps_zeros,
+        reads_late=reads_late,
         ending=ending,
     )
 
@@ -49,6 +51,7 @@ RECORDS = (
         cost_rules.eltwise,
         passes=Passes.COMBINED,
         channels=ChannelRole.TIED,
+        reads_late=True,
     ),
     _numbers("Axpy", {}, shape_rules.axpy, cost_rules.axpy, Dialect.FORKS),
     _numbers(
@@ -58,6 +61,7 @@ RECORDS = (
         cost_rules.per_value(7),
         channels=ChannelRole.ACROSS,
         keeps_zeros=True,
+        reads_late=True,
     ),
     _numbers(
         "MVN",

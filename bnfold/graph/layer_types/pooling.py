@@ -41,6 +41,7 @@ RECORDS = (
         cost=cost_rules.pooling,
         passes=Passes.POOLED,
         channels=ChannelRole.KEPT,
+        reads_late=True,
     ),
     _resampling("Interp", cost_rules.interpolation),
     _resampling("NNInterp", None),

@@ -50,6 +50,7 @@ def _convolution(
         layout=layout,
         is_depthwise=is_depthwise,
         channels=ChannelRole.MIXED,
+        reads_late=True,
     )
 
 
@@ -79,5 +80,6 @@ RECORDS = (
         cost=cost_rules.inner_product,
         layout=Layout.INNER_PRODUCT,
         channels=ChannelRole.MIXED,
+        reads_late=True,
     ),
 )

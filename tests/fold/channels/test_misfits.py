@@ -268,3 +268,17 @@ def test_a_layer_loses_outputs_where_its_inputs_cannot_be_told(kind, tmp_path):
     assert [one.channels for one in report.plan.of_type(bnfold.DeadChannels)] == [(1, 2)]
     with open_weights(report.output_weights) as stored:
         assert stored.get("c1").blobs[0].shape == left
+
+
+def test_a_flatten_of_other_channels_than_are_normalised(tmp_path):
+    """By its `axis` the convolution makes another number of channels than its weights have."""
+    net = start().conv("c", "data", 4)
+    net.conv("dw", "c", 4, group=4, kind="DepthwiseConvolution", words="axis: 0")
+    net.batch_norm("b", "dw").layer(
+        'name: "re" type: "Reshape" bottom: "dw" top: "re" '
+        "reshape_param { shape { dim: 0 dim: -1 } }"
+    )
+    net.inner_product("f", "re", 2, 100)
+    report = bnfold.merge(*net.save(tmp_path))
+    (outcome,) = report.plan.outcomes
+    assert outcome.fate is not bnfold.Fate.FOLDED

@@ -15,7 +15,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold.blobs import checked_blobs, size_of
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.weighted import WeightedLayer
-from bnfold.graph import ChannelRole, Layer, Net
+from bnfold.graph import Layer, Net
 from bnfold.prototxt import PrototxtError
 
 _FEW = 1 << 16
@@ -40,7 +40,7 @@ def misfits(net: Net) -> dict[Layer, Reason]:
 
 def _misfit(layer: Layer) -> Reason | None:
     layout = layer.kind.layout
-    if layout is None and not _has_slopes(layer):
+    if layout is None and not layer.kind.has_slopes:
         return None
     if not layer.blobs:
         return Reason(Code.NEEDS_WEIGHTS, f"{layer} has no weights in the weights file")
@@ -59,11 +59,6 @@ def _misfit(layer: Layer) -> Reason | None:
     except (BnfoldError, PrototxtError) as error:
         return Reason(Code.UNKNOWN_SHAPE, str(error))
     return None
-
-
-def _has_slopes(layer: Layer) -> bool:
-    """Whether it is a PReLU: it has a number for each channel, and is no affine function."""
-    return layer.kind.channels is ChannelRole.NUMBERED and layer.kind.affine is None
 
 
 def _check_slopes(layer: Layer) -> None:

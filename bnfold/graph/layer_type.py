@@ -161,6 +161,7 @@ class LayerType:
         training: what it does in phase TRAIN, where that is not what it does in TEST.
         reads_phase: whether those who read it look at its phase themselves.
         is_data: whether it has no bottoms and provides what others read.
+        is_input: whether what it provides is fed to the network from outside.
         shape: how the shapes of its tops follow; None where that is not known.
         keeps_shape: whether its tops are shaped like its first bottom.
         cost: what it costs to run; None where that is not known.
@@ -189,6 +190,7 @@ class LayerType:
     training: str = ""
     reads_phase: bool = False
     is_data: bool = False
+    is_input: bool = False
     shape: ShapeRule | None = None
     keeps_shape: bool = False
     cost: CostRule | None = None
@@ -219,6 +221,11 @@ class LayerType:
     def is_affine(self) -> bool:
         """Whether it is a normalisation, scale or shift: the layers that reports count."""
         return self.affine is not None and self.affine is not AffineForm.POWER
+
+    @property
+    def has_slopes(self) -> bool:
+        """Whether it has a number for each channel and is no affine function: a PReLU."""
+        return self.channels is ChannelRole.NUMBERED and self.affine is None
 
     @property
     def message(self) -> str:

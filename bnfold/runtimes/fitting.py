@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 
 from bnfold.caffemodel import CaffemodelError, open_weights
-from bnfold.graph import Layer, Net, infer_shapes
+from bnfold.graph import AffineForm, Layer, Net, infer_shapes
 from bnfold.graph.axes import Shape, axis_index
 from bnfold.prototxt import PrototxtError
 from bnfold.runtimes.errors import EngineError
@@ -45,16 +45,16 @@ def _wanted(layer: Layer, shape: Shape | None) -> int | None:
     if shape is None:
         return None
     first, end = 1, 2
-    if layer.type in ("Scale", "Bias"):
-        param = layer.param("scale_param" if layer.type == "Scale" else "bias_param")
+    if layer.kind.affine in (AffineForm.SCALE, AffineForm.BIAS):
+        param = layer.param(layer.kind.message)
         axis = axis_index(param.axis, len(shape))
         if axis is None:
             return None
         first, end = axis, len(shape) if param.num_axes == -1 else axis + param.num_axes
-    elif layer.type == "PReLU":
+    elif layer.kind.has_slopes:
         if layer.param("prelu_param").channel_shared:
             return 1
-    elif layer.type != "BatchNorm":
+    elif layer.kind.affine is not AffineForm.BATCH_NORM:
         return None
     lengths = shape[first:end]
     known = [length for length in lengths if length is not None]

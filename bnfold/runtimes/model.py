@@ -35,7 +35,7 @@ class Model:
         self.path = path
         self._document, net = _read(path)
         self.net = net
-        self._running = [layer for layer in net.layers if layer.type != "Input"]
+        self._running = [layer for layer in net.layers if not layer.kind.is_input]
         self.inputs = _inputs(self._document.root, net)
         _check_sizes(path, self.inputs)
         self.layers = tuple(
@@ -45,7 +45,7 @@ class Model:
         self.outside = tuple(layer.name for layer in net.outside)
         given = [
             *net.inputs,
-            *(v for layer in net.layers if layer.type == "Input" for v in layer.tops),
+            *(v for layer in net.layers if layer.kind.is_input for v in layer.tops),
         ]
         self.unread = tuple(value.name for value in given if value.is_output)
         self._last: dict[str, Top] = {}
@@ -87,7 +87,7 @@ class Model:
             first: how many of the layers to keep, from the first; None for all.
         """
         document, net = _read(self.path)
-        running = [layer for layer in net.layers if layer.type != "Input"]
+        running = [layer for layer in net.layers if not layer.kind.is_input]
         for layer in [*net.outside, *([] if first is None else running[first:])]:
             document.remove(layer.field)
         is_v1 = any(layer.is_v1 for layer in running)
@@ -140,7 +140,7 @@ def _inputs(root: Message, net: Net) -> dict[str, ArrayShape]:
     shapes = shapes or [tuple(dims[i : i + 4]) for i in range(0, len(dims), 4)]
     inputs = _pair([value.name for value in net.inputs], shapes)
     for layer in net.layers:
-        if layer.type == "Input":
+        if layer.kind.is_input:
             param = layer.text.get("input_param")
             found = [_dims(field) for field in param.message().all("shape")] if param else []
             inputs.update(_pair([value.name for value in layer.tops], found))

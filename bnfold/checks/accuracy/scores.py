@@ -66,7 +66,7 @@ class Interface:
 def _label_inputs(net: Net) -> set[str]:
     values: list[Value] = list(net.inputs)
     for layer in net.layers:
-        if layer.type == "Input":
+        if layer.kind.is_input:
             values += layer.tops
     return {
         value.name

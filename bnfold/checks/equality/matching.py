@@ -90,7 +90,7 @@ class Matching:
         pairs = []
         for layer in self._after.layers:
             old = self._old.get(layer.name)
-            if old is None or layer.type == "Input":
+            if old is None or layer.kind.is_input:
                 continue
             for before, after in zip(old.tops, layer.tops, strict=False):
                 pair = self._pair(self._end(before), after)
@@ -121,7 +121,7 @@ def _outputs(net: Net) -> dict[str, Value]:
     return {
         value.name: value
         for layer in net.layers
-        if layer.type != "Input"
+        if not layer.kind.is_input
         for value in layer.tops
         if value.is_output
     }
@@ -132,7 +132,7 @@ def _places(net: Net) -> dict[int, Place]:
     return {
         id(value): Top(layer.name, number)
         for layer in net.layers
-        if layer.type != "Input" and layer.name
+        if not layer.kind.is_input and layer.name
         for number, value in enumerate(layer.tops)
     }
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from bnfold.aliases import Array, ArrayShape, Vector
 from bnfold.errors import BnfoldError
-from bnfold.graph import Layer, Net, Value
+from bnfold.graph import AffineForm, Layer, Layout, Net, Value
 from bnfold.prototxt import Message
 
 _PIXEL = 255.0
@@ -136,7 +136,7 @@ def told_range(net: Net, name: str, channels: int) -> Range | None:
 
 
 def _input_values(net: Net) -> dict[str, Value]:
-    tops = [value for layer in net.layers if layer.type == "Input" for value in layer.tops]
+    tops = [value for layer in net.layers if layer.kind.is_input for value in layer.tops]
     return {value.name: value for value in [*net.inputs, *tops]}
 
 
@@ -207,7 +207,7 @@ def _before_batch_norm(layer: Layer, channels: int) -> Range | None:
     With weights w, summed over the kernel, the mean m of a channel is `sum(w) * mean + bias`, and
     its variance, for values that are independent, `sum(w**2) * spread**2`.
     """
-    if layer.type not in ("Convolution", "InnerProduct") or len(layer.tops) != 1:
+    if layer.kind.layout not in (Layout.CONVOLUTION, Layout.INNER_PRODUCT) or len(layer.tops) != 1:
         return None
     record = layer.record
     readers = layer.tops[0].readers
@@ -218,7 +218,7 @@ def _before_batch_norm(layer: Layer, channels: int) -> Range | None:
     weight = np.asarray(record.blobs[0].array(), np.float64)
     if weight.ndim < 2 or weight.shape[0] != mean.size or weight.size % (mean.size * channels):
         return None
-    if layer.type == "Convolution" and weight.shape[1] != channels:
+    if layer.kind.layout is Layout.CONVOLUTION and weight.shape[1] != channels:
         return None
     taps = weight.reshape(mean.size, channels, -1)
     bias = np.zeros(1)
@@ -239,7 +239,11 @@ def _before_batch_norm(layer: Layer, channels: int) -> Range | None:
 
 def _statistics(layer: Layer) -> tuple[Vector, Vector] | None:
     """Mean and variance that a BatchNorm has stored (BVLC caffe, batch_norm_layer.cpp)."""
-    if layer.type != "BatchNorm" or layer.record is None or len(layer.record.blobs) < 3:
+    if (
+        layer.kind.affine is not AffineForm.BATCH_NORM
+        or layer.record is None
+        or len(layer.record.blobs) < 3
+    ):
         return None
     mean, variance, factor = (blob.read().astype(np.float64) for blob in layer.record.blobs[:3])
     if factor.size != 1 or not factor[0] or mean.size != variance.size:

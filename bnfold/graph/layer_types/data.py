@@ -19,6 +19,7 @@ def _data(
         is_opaque=name != "Input",
         params=dict.fromkeys(messages),
         is_data=True,
+        is_input=name == "Input",
         shape=shape,
         is_free=lambda layer: True,
         keeps_memory=keeps_memory,

@@ -254,6 +254,17 @@ def test_nobody_imports_the_command_line():
             assert "cli" not in rooms_that(path), path
 
 
+def test_commands_do_their_work_by_the_public_functions():
+    """They import options and the texts of reports, and no step of the work itself."""
+    steps = r"bnfold\.(merging\.job|pruning\.job|graph|runtimes|network_files|one_line)\b"
+    steps += r"|bnfold\.checks\.\w+\.(verify|verified_merge|comparing|bench|measured_prune)\b"
+    for path in sorted((ROOT / "cli").glob("*.py")):
+        assert not re.findall(f"(?:from|import) (?:{steps})", path.read_text()), path
+    for command in ("merge", "inspect", "prune", "verify", "accuracy", "bench"):
+        assert f" bnfold.{command}(" in (ROOT / "cli" / f"{command}.py").read_text()
+    assert " bnfold.find_runtimes(" in (ROOT / "cli" / "runtimes.py").read_text()
+
+
 # ---------------------------------------------------------------- what a person sees
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -143,23 +144,34 @@ def test_what_killed_runs_leave_goes_with_the_next_run_on_the_same_targets(sourc
 # ---------------------------------------------------------------- the command
 
 
-@pytest.fixture
-def half(tmp_path):
-    """A folded pair whose model is new and whose weights are old, as a kill leaves it."""
+@pytest.fixture(scope="module")
+def half_made(tmp_path_factory):
+    """A folder with a folded pair whose model is new and whose weights are old, after a kill."""
+    folder = tmp_path_factory.mktemp("half")
     net = Model(seed=1).input("data", (1, 3, 8, 8)).conv("c", "data", 4, bias=False)
-    pair = net.batch_norm("b", "c").scale("s", "c").save(tmp_path)
+    pair = net.batch_norm("b", "c").scale("s", "c").save(folder)
     bnfold.merge(*pair, collapse=False, keep=["*"])
-    folded = tmp_path / "net.folded.prototxt", tmp_path / "net.folded.caffemodel"
+    folded = folder / "net.folded.prototxt", folder / "net.folded.caffemodel"
     old = content(folded)
     for number in range(1000):
         assert killed_at(number, lambda: bnfold.merge(*pair, force=True), ["replace"])
         if content(folded) != old:
             break
-        for path in tmp_path.glob(".bnfold-*"):
+        for path in folder.glob(".bnfold-*"):
             path.unlink()
     now = content(folded)
     assert (now[0] == old[0]) != (now[1] == old[1])
-    return pair, folded
+    return folder
+
+
+@pytest.fixture
+def half(half_made, tmp_path):
+    """The pair, and the folded one of which half is replaced: its journals go where it goes."""
+    shutil.copytree(half_made, tmp_path, dirs_exist_ok=True)
+    ends = ("prototxt", "caffemodel")
+    return tuple(
+        tuple(tmp_path / f"{stem}.{end}" for end in ends) for stem in ("net", "net.folded")
+    )
 
 
 COMMANDS = {

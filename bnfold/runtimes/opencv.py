@@ -24,7 +24,7 @@ import numpy as np
 from bnfold.aliases import Array, ArrayShape
 from bnfold.runtimes.blame import first_bad_layer
 from bnfold.runtimes.errors import EngineError, EngineMissingError
-from bnfold.runtimes.fitting import check_numbers
+from bnfold.runtimes.fitting import check_fit
 from bnfold.runtimes.memory import peak_memory
 from bnfold.runtimes.model import Model, check_file, missing_weights
 from bnfold.runtimes.opencv_log import as_written, failure, overheard, quiet
@@ -120,7 +120,7 @@ class OpenCVSession(Closing):
             for name, reader in _ends(self._model).items()
             if name in self._model.outputs
         }
-        check_numbers(self._model.net, model, weights, NAME)
+        check_fit(self._model.net, model, weights, NAME)
         self._net: Any = self._read()
         with self._engine():
             self._names = _names(self._model, self._net.getLayerNames())

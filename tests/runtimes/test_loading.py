@@ -160,3 +160,22 @@ def test_numbers_of_another_count_than_the_input_calls_for(runtime, layer, count
     with pytest.raises(EngineError) as caught:
         runtime.load(*save(tmp_path, text, {"s": [np.ones(count)]}, "bad"))
     assert caught.value.layer == "s"
+
+
+def test_a_product_without_parameters_is_refused_before_opencv_ends_the_process(opencv, tmp_path):
+    bare = CHAIN.replace("inner_product_param { num_output: 5 }", "")
+    assert bare != CHAIN
+    error = refusal(opencv, tmp_path, bare)
+    assert error.layer == "ip"
+    assert "it has no num_output" in error.reason
+
+
+def test_a_window_for_another_number_of_axes_is_refused_before_opencv_ends_the_process(
+    opencv, tmp_path
+):
+    flat = CHAIN.replace("kernel_size: 3 pad: 1", "kernel_size: 3 kernel_size: 3 pad: 1")
+    deep = flat.replace("dim: 6 dim: 7", "dim: 2 dim: 6 dim: 7")
+    assert deep != flat
+    error = refusal(opencv, tmp_path, deep)
+    assert error.layer == "conv"
+    assert "is not for a value of 5 axes" in error.reason

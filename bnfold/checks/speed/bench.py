@@ -79,7 +79,7 @@ def bench(
         BnfoldError: a file cannot be used, no engine can load both networks, or they do not take
             the same inputs; the message is one line that says where, what and what to do.
     """
-    _check_numbers(batch, seconds, repeats)
+    _check_fit(batch, seconds, repeats)
     with one_line_errors():
         files = PairFiles.of(model, weights, folded_model, folded_weights)
         job = _Job(files.networks, threads, caffe_root, progress or (lambda what, done: None))
@@ -169,7 +169,7 @@ def _counts(files: NetworkFiles) -> Counts:
         return Counts.of(net, infer_shapes(net), files.weights.stat().st_size)
 
 
-def _check_numbers(batch: int | None, seconds: float, repeats: int | None) -> None:
+def _check_fit(batch: int | None, seconds: float, repeats: int | None) -> None:
     for name, number in (("batch", batch), ("repeats", repeats)):
         if number is not None and number < 1:
             raise BnfoldError(f"{name}: it must be at least 1, not {number}")

@@ -299,3 +299,20 @@ def test_batch_norm_does_not_pass_a_sum_in_place(merger):
     net.plain("Eltwise", "e", "k l", "k").batch_norm("b", "k", "b")
     merged = merger(net, {"b": "scale"}, engines=CAFFE)
     assert "in place" in merged.reasons["b"].text
+
+
+@pytest.mark.parametrize("operation", ["MAX", "SUM", "PROD"])
+@pytest.mark.parametrize("side", ["in front", "behind"])
+def test_eltwise_in_place_which_caffe_clears_first_stays_in_place(operation, side, merger):
+    words = f"eltwise_param {{ operation: {operation} }}"
+    net = start().conv("k", "data", 4, 3).conv("m", "data", 4, 3).relu("r", "k", "c")
+    if side == "in front":
+        net.plain("Power", "one", "c", "n").plain("Eltwise", "sum", "n m", "n", words)
+        net.plain("TanH", "t", "n").plain("TanH", "u", "c")
+    else:
+        net.plain("Eltwise", "sum", "c m", "c", words).plain("Power", "one", "c", "n")
+        net.plain("TanH", "t", "n")
+    fates = {"one": "dropped"} if side == "behind" else {}
+    merged = merger(net, fates, engines=CAFFE, branches=False)
+    names = 'bottom: "n" bottom: "m" top: "n"', 'bottom: "c" bottom: "m" top: "c"'
+    assert any(name in merged.text for name in names)

@@ -152,11 +152,11 @@ def networks(draw):
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(net=networks())
-def test_whatever_shares_memory_keeps_its_function(net, pycaffe):
+@given(net=networks(), tidy=st.booleans())
+def test_whatever_shares_memory_keeps_its_function(net, tidy, pycaffe):
     note(net.text)
     with tempfile.TemporaryDirectory() as folder:
-        merged = merge_model(Path(folder), net)
+        merged = merge_model(Path(folder), net, tidy=tidy)
         note(merged.text)
         assert_same_numbers(pycaffe, merged)
-        assert_same_numbers(pycaffe, merge_files(*merged.after))
+        assert_same_numbers(pycaffe, merge_files(*merged.after, tidy=tidy))

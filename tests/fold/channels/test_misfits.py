@@ -173,8 +173,8 @@ def peak(*arguments: str) -> float:
         resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 
     code = (
-        "import resource, sys, bnfold; bnfold.merge(*sys.argv[1:], dry_run=True); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "import sys, bnfold; from bnfold.runtimes.memory import peak_memory; "
+        "bnfold.merge(*sys.argv[1:], dry_run=True); print(peak_memory() / 2**20)"
     )
     command = [sys.executable, "-c", code, *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=20, preexec_fn=bound)

@@ -17,6 +17,8 @@ from .wiring import Case
 
 MOST_FAILURES = 25
 SHRINK_SECONDS = 40.0
+AGAIN = 4
+"""How often a failure must come again to be one."""
 
 
 def run(seconds: float, seed: int, save: Path) -> Summary:
@@ -37,7 +39,7 @@ def run(seconds: float, seed: int, save: Path) -> Summary:
         case = drawn(seed, number)
         verdict = judge(case)
         kinds[verdict.kind] += 1
-        if verdict.is_failure:
+        if verdict.is_failure and _comes_again(judge, case, verdict):
             _keep(judge, case, verdict, found, save / f"networks-{seed}-{number}")
         number += 1
     summary.inputs = kinds.total() - kinds["refused"] - kinds["unfit"]
@@ -50,10 +52,21 @@ def drawn(seed: int, number: int) -> Case:
     return Drawing((seed << 32) + number).draw()
 
 
+def _comes_again(judge: Judge, case: Case, verdict: Verdict) -> bool:
+    """Whether a network fails each time that it is judged.
+
+    Some layers of Caffe write beyond their memory where a batch changes its size, which ends the
+    process now and then, whatever was merged.
+    """
+    return all(judge(case).likeness == verdict.likeness for _ in range(AGAIN))
+
+
 def _keep(judge: Judge, case: Case, verdict: Verdict, found: dict[str, str], folder: Path) -> None:
     """Make it smaller, and save it unless one like it was found before."""
     small = shrink(case, lambda other: judge(other).likeness == verdict.likeness, SHRINK_SECONDS)
-    verdict = judge(small)
+    again = judge(small)
+    if again.is_failure:
+        verdict = again
     like = verdict.likeness
     if verdict.kind in ("differs", "unstable"):
         like += f" {sorted(node.type for node in small.nodes)}"

@@ -86,13 +86,14 @@ def test_prune_can_do_it_too(merge, tmp_path):
 
 
 def test_command_has_the_option(tmp_path, capsys):
-    from bnfold.cli.merge import merge
-    from bnfold.cli.prune import prune
+    from bnfold.cli.app import cli
 
     model, weights = network("half").save(tmp_path)
     files = ["--model", str(model), "--weights", str(weights), "--force", "--float32"]
-    for command, more in ((merge, []), (prune, ["--ratio", "0.2", "--round", "1"])):
-        command.main([*files, *more], standalone_mode=False)
+    # Through the program, as a user does: click keeps the first help option of a command, and
+    # of one that runs alone it has no -h.
+    for command, more in (("merge", []), ("prune", ["--ratio", "0.2", "--round", "1"])):
+        cli.main([command, *files, *more], standalone_mode=False)
     assert capsys.readouterr().err == ""
     for name in ("net.folded.caffemodel", "net.pruned.caffemodel"):
         for blobs in stored(tmp_path / name).values():

@@ -35,9 +35,9 @@ docs: $(VENV)/.dev
 demo: $(VENV)/.demo
 	@PATH="$(abspath $(BIN)):$$PATH" examples/digits/demo.sh
 
-# In as many processes as there are cores, in an order whose seed the last lines name.
+# In as many processes as there are cores, in an order whose seed the last lines name (SEED repeats).
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal $(if $(SEED),-p randomly --randomly-seed=$(SEED))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

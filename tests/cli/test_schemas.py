@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 from conftest import EXAMPLE
-from fold.branching import small_rep_vgg
+from fold.branches.branching import small_rep_vgg
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource

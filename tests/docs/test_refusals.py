@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from fold.branching import add, conv
+from fold.branches.branching import add, conv
 from fold.channels import nets as channels
 from fold.networks import start
 from models import Model

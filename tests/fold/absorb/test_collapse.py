@@ -9,7 +9,7 @@ from models import blob
 
 import bnfold
 
-from .networks import start
+from ..networks import start
 
 CAFFE = ("pycaffe",)
 

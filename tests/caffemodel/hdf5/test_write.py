@@ -14,11 +14,11 @@ import pytest
 
 from bnfold.caffemodel import ArrayBlob, CaffemodelError, LayerEdit, NewLayer, open_weights
 
-from .build import Counting
+from ..build import Counting
 
 h5py = pytest.importorskip("h5py")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def f4(*values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from folding import merge_model
 
-from .networks import start
+from ..networks import start
 
 CAFFE = ("pycaffe",)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from fold.channels.nets import Net
 
 import bnfold
-
-from .nets import Net
 
 
 def network(storage="float", **words) -> Net:

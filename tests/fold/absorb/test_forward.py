@@ -7,7 +7,7 @@ import pytest
 from folding import merge_model
 from models import Model
 
-from .networks import start
+from ..networks import start
 
 CAFFE = ("pycaffe",)
 

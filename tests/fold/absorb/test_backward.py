@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from folding import assert_same_function, merge_files, merge_model
 
-from .networks import start
+from ..networks import start
 
 ALL = ("pycaffe", "opencv")
 CAFFE = ("pycaffe",)

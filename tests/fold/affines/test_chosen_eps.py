@@ -6,7 +6,7 @@ import pytest
 
 import bnfold
 
-from .networks import start
+from ..networks import start
 
 
 @pytest.fixture

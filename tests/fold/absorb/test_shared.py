@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from folding import merge_model
 
-from .networks import start
+from ..networks import start
 
 # OpenCV passes over the names and reads each layer's own copy, of which all are the same.
 W = 'param { name: "w" }'

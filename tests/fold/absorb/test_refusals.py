@@ -12,7 +12,7 @@ from models import Model, blob
 
 import bnfold
 
-from .networks import start
+from ..networks import start
 
 ALL = ("pycaffe", "opencv")
 CAFFE = ("pycaffe",)

@@ -12,7 +12,7 @@ from folding import Merged, assert_same_function, merge_model
 
 import bnfold
 
-from .networks import start
+from ..networks import start
 
 CAFFE = ("pycaffe",)
 C = 5

@@ -7,12 +7,11 @@ import re
 
 import numpy as np
 import pytest
+from fold.networks import start
 from folding import merge_files, merge_model
 from models import blob
 
 from bnfold.caffemodel import open_weights, schema
-
-from .networks import start
 
 AWKWARD = """\
 # a network   with odd formatting\t

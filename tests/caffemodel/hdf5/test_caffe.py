@@ -15,7 +15,7 @@ from bnfold.caffemodel import ArrayBlob, LayerEdit, NewLayer, open_weights
 
 h5py = pytest.importorskip("h5py")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DIGITS = ROOT / "examples" / "digits"
 
 SAVE = """

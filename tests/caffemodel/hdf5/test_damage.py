@@ -19,7 +19,7 @@ from bnfold.caffemodel import ArrayBlob, CaffemodelError, LayerEdit, open_weight
 
 h5py = pytest.importorskip("h5py")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def whole(folder):
@@ -122,7 +122,7 @@ def failing_disk(folder):
 def in_its_own_process(function, folder):
     name = function.__name__
     program = (
-        f"import pathlib, sys; from tests.caffemodel.test_hdf5_damage import {name}; "
+        f"import pathlib, sys; from tests.caffemodel.hdf5.test_damage import {name}; "
         f"{name}(pathlib.Path(sys.argv[1]))"
     )
     done = subprocess.run(

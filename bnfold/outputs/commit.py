@@ -7,7 +7,7 @@ the renames, or undoes them, by what the files really hold.
 A journal may be planted: models come from strangers, in archives. It is therefore only a claim.
 Nothing is renamed or removed by it but a target and its hidden files, whose names follow from the
 target's own; in each folder only by the journal that lies there, beside that target; and only
-where sizes and digests show that a file is what the journal says.
+where its size and the time of its last change show that a file is what the journal says.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from .hidden import (
     Locks,
     Stamp,
     beside,
-    holds,
     open_regular,
     real,
     remove,
+    stamp_of,
     sync_folders,
 )
 
 _TITLE = "bnfold commit 1"
-_LINE = re.compile(r"([0-9a-f]{64}) (\d{1,18}) (?:([0-9a-f]{64}) (\d{1,18})|- -) (.+)")
+_LINE = re.compile(r"(\d{1,18}) (-?\d{1,19}) (?:(\d{1,18}) (-?\d{1,19})|- -) (.+)", re.ASCII)
 _MOST_FILES = 8
 _MOST_BYTES = 1 << 16
 _KINDS = ("new", "old", "commit", "commit-new")
@@ -55,40 +55,52 @@ class Entry:
     new: Stamp
     old: Stamp | None
 
+    @classmethod
+    def of(cls, target: Path) -> Entry:
+        """A target that is to hold what the hidden file beside it holds.
+
+        Raises:
+            OSError: that is not there.
+        """
+        return cls(target, Stamp.of(os.lstat(beside(target, "new"))), stamp_of(target))
+
     def is_new(self) -> bool:
         """Whether the target holds what it will hold."""
-        return holds(self.target, self.new)
+        return stamp_of(self.target) == self.new
 
     def is_old(self) -> bool:
         """Whether the target holds what it held before, or is missing as it was."""
         if self.old is None:
             return not os.path.lexists(self.target)
-        return holds(self.target, self.old)
+        return stamp_of(self.target) == self.old
 
     def can_come(self) -> bool:
         """Whether the target can still get what it will hold, and nothing else would get lost."""
         free = not os.path.lexists(self.target) or self.is_old()
-        return free and holds(beside(self.target, "new"), self.new)
+        return free and stamp_of(beside(self.target, "new")) == self.new
 
     def can_return(self) -> bool:
         """Whether the target can get back what it held."""
         return self.is_old() or (
             self.old is not None
             and (not os.path.lexists(self.target) or self.is_new())
-            and holds(beside(self.target, "old"), self.old)
+            and stamp_of(beside(self.target, "old")) == self.old
         )
 
 
 Entries = tuple[Entry, ...]
 
 
-def commit(entries: Entries) -> None:
+def commit(targets: Iterable[Path]) -> None:
     """Give hidden files, which are on disk, the names of their targets: all of them or none.
+
+    Args:
+        targets: their names, without links.
 
     Raises:
         OSError: a file could not be renamed; what was, was undone.
     """
-    targets = [entry.target for entry in entries]
+    entries = tuple(map(Entry.of, targets))
     done: list[Entry] = []
     try:
         for entry in entries:
@@ -97,7 +109,7 @@ def commit(entries: Entries) -> None:
         for entry in entries:
             done.append(entry)
             _replace(beside(entry.target, "new"), entry.target)
-        sync_folders(targets)
+        sync_folders(entry.target for entry in entries)
     except BaseException:
         for entry in reversed(done):
             _restore(entry)
@@ -245,9 +257,9 @@ def _text(entries: Sequence[Entry], folder: Path) -> bytes:
     for entry in entries:
         own = entry.target.parent == folder
         path = entry.target.name if own else str(entry.target)
-        old = "- -" if entry.old is None else f"{entry.old.digest} {entry.old.size}"
+        old = "- -" if entry.old is None else f"{entry.old.size} {entry.old.changed}"
         escaped = path.encode("unicode_escape").decode("ascii")
-        lines.append(f"{entry.new.digest} {entry.new.size} {old} {escaped}")
+        lines.append(f"{entry.new.size} {entry.new.changed} {old} {escaped}")
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
@@ -286,7 +298,7 @@ def _entry(line: str, folder: Path) -> Entry:
     match = _LINE.fullmatch(line)
     if match is None:
         raise ValueError("has another form")
-    digest, size, old_digest, old_size, escaped = match.groups()
+    size, changed, old_size, old_changed, escaped = match.groups()
     path = escaped.encode("ascii").decode("unicode_escape")
     name = Path(path).name
     if name in ("", ".", "..") or "\0" in path or name.startswith(PREFIX):
@@ -296,8 +308,8 @@ def _entry(line: str, folder: Path) -> Entry:
         target = Path(path)
         if not target.is_absolute() or real(target) != target or str(target) != path:
             raise ValueError("has a path that leads elsewhere")
-    old = None if old_digest is None else Stamp(int(old_size), old_digest)
-    return Entry(target, Stamp(int(size), digest), old)
+    old = None if old_size is None else Stamp(int(old_size), int(old_changed))
+    return Entry(target, Stamp(int(size), int(changed)), old)
 
 
 def _unbelievable(journal: Path, why: str) -> BnfoldError:

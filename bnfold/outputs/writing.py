@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from bnfold.errors import BnfoldError
 
-from .commit import Entry, commit, remove_litter, settle
-from .hidden import PREFIX, Locks, Stamp, beside, real, remove, stamp_of, sync_folders
+from .commit import commit, remove_litter, settle
+from .hidden import PREFIX, Locks, Stamp, beside, real, remove, sync_folders
+
+_LONGEST_TICK = 2_000_000_000
+"""The nanoseconds by which a file system may round the time of a change: 2 s in FAT."""
 
 
 class Outputs:
@@ -29,7 +31,7 @@ class Outputs:
         self._targets: list[Path] = []
         self._inputs: list[os.stat_result] = []
         self._force = False
-        self._stamps: dict[Path, Stamp | None] = {}
+        self._written: list[Path] = []
 
     def __enter__(self) -> Outputs:
         return self
@@ -47,7 +49,7 @@ class Outputs:
             # What a journal speaks of is needed by whoever finds the journal.
             remove(
                 beside(target, "new")
-                for target in map(real, self._stamps)
+                for target in map(real, self._written)
                 if not os.path.lexists(beside(target, "commit"))
             )
             self._locks.release()
@@ -90,7 +92,7 @@ class Outputs:
             OSError: the folder cannot be written to, or the disk is full.
         """
         # Noted before it exists: a signal between the two lines must not leave it behind.
-        self._stamps[target] = None
+        self._written.append(target)
         with _naming(target):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             # The system takes away what the umask says.
@@ -99,7 +101,7 @@ class Outputs:
                 os.fchmod(descriptor, self._readable(*_mode_and_group(descriptor)))
                 yield descriptor
                 _inherit(target, descriptor)
-                self._stamps[target] = self._sync(descriptor)
+                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -109,7 +111,7 @@ class Outputs:
 
     def by_target(self, message: str) -> str:
         """A message that names files as they will be called, not as they are until then."""
-        for target in self._stamps:
+        for target in self._written:
             message = message.replace(str(self.pending(target)), str(target))
         return message
 
@@ -132,43 +134,18 @@ class Outputs:
                 mode &= ~0o070
         return mode
 
-    def _sync(self, descriptor: int) -> Stamp | None:
-        """Have a file reach the disk, and meanwhile compute its digest if it is one of several."""
-        if len(self._targets) < 2:
-            os.fsync(descriptor)
-            return None
-        found: list[Stamp | OSError] = []
-
-        def look() -> None:
-            try:
-                found.append(stamp_of(descriptor))
-            except OSError as error:
-                found.append(error)
-
-        thread = threading.Thread(target=look)
-        thread.start()
-        try:
-            os.fsync(descriptor)
-        finally:
-            thread.join()
-        if isinstance(found[0], OSError):
-            raise found[0]
-        return found[0]
-
     def _commit(self) -> None:
         """Rename every file to its target; if one rename fails, undo those before it."""
-        entries = []
-        for target, stamp in self._stamps.items():
+        for target in self._written:
             # Another program may have made one since it was claimed.
-            old = _check_existing(target, self._force)
-            if stamp is None:
-                with _naming(target):
-                    self.pending(target).replace(target)
-                    sync_folders([real(target)])
-            else:
-                entries.append(Entry(real(target), stamp, _stamp_of(target) if old else None))
-        if entries:
-            commit(tuple(entries))
+            _check_existing(target, self._force)
+        if len(self._targets) > 1 and self._written:
+            commit(map(real, self._written))
+            return
+        for target in self._written:
+            with _naming(target):
+                self.pending(target).replace(target)
+                sync_folders([real(target)])
 
 
 def _check_name(target: Path, inputs: Sequence[Path], others: Sequence[Path]) -> None:
@@ -206,10 +183,10 @@ def _check_kind(target: Path) -> bool:
     return True
 
 
-def _check_existing(target: Path, force: bool) -> bool:
-    """Refuse a target that may not be replaced; gives whether it is there."""
+def _check_existing(target: Path, force: bool) -> None:
+    """Refuse a target that is there and may not be replaced."""
     if not _check_kind(target):
-        return False
+        return
     if not force:
         raise BnfoldError(f"{target}: exists; use --force to replace it")
     if os.geteuid() not in (0, target.lstat().st_uid):
@@ -217,7 +194,6 @@ def _check_existing(target: Path, force: bool) -> bool:
             f"{target}: belongs to another user, to whom the new file could not be given; "
             "remove it first, or choose another output"
         )
-    return True
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -230,6 +206,8 @@ def _same(one: Path, other: Path) -> bool:
 def _inherit(target: Path, descriptor: int) -> None:
     """Give a new file the permissions and the owner of the one that it replaces, if any.
 
+    Its stamp becomes another where both files were written within one tick of the system's clock.
+
     Raises:
         OSError: its group is none of the user's.
     """
@@ -240,20 +218,13 @@ def _inherit(target: Path, descriptor: int) -> None:
     if (own.st_uid, own.st_gid) != (status.st_uid, status.st_gid):
         os.fchown(descriptor, status.st_uid, status.st_gid)
     os.fchmod(descriptor, status.st_mode & 0o777)
+    if Stamp.of(own) == Stamp.of(status):
+        os.utime(descriptor, ns=(own.st_atime_ns, own.st_mtime_ns + _LONGEST_TICK))
 
 
 def _mode_and_group(descriptor: int) -> tuple[int, int]:
     status = os.fstat(descriptor)
     return stat.S_IMODE(status.st_mode), status.st_gid
-
-
-def _stamp_of(target: Path) -> Stamp:
-    with _naming(target):
-        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            return stamp_of(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -104,6 +104,31 @@ def test_killed_at_any_call_all_outputs_are_old_or_all_are_new(fresh, folders, s
     assert hidden(tmp_path) == []
 
 
+def test_old_and_new_of_one_size_and_time_are_told_apart(source, tmp_path):
+    targets = [tmp_path / "model", tmp_path / "weights"]
+    moment = 1_000_000_000_000_000_000
+
+    def fill(kind):
+        for target in targets:
+            target.write_bytes(kind)
+            os.utime(target, ns=(moment, moment))
+
+    def work():
+        with Outputs() as outputs:
+            outputs.claim(targets, [source], force=True)
+            for target in targets:
+                with outputs.open(target) as descriptor:
+                    os.write(descriptor, b"new")
+                    os.utime(descriptor, ns=(moment, moment))
+
+    mixed = 0
+    for number in everywhere(lambda: fill(b"old"), work):
+        mixed += len({*content(targets)}) - 1
+        settled(targets)
+        assert content(targets) in ((b"old",) * 2, (b"new",) * 2), number
+    assert mixed
+
+
 def test_killed_while_settling_the_next_command_settles_it(source, tmp_path):
     targets = [tmp_path / "model", tmp_path / "weights"]
     halves = []

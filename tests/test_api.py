@@ -118,12 +118,16 @@ def imported(code: str) -> set[str]:
     return set(python(f"import sys\n{code}\nprint(*sys.modules, sep='\\n')").split())
 
 
-def test_import_and_version_wait_for_nothing_heavy():
+def test_import_version_and_help_wait_for_nothing_heavy():
     version = (
         "import bnfold, bnfold.cli.app\nsys.argv = ['bnfold', '--version']\nbnfold.cli.app._run()"
     )
     listed = version.replace("--version", "--help")
-    for code in ("import bnfold", version, listed):
+    helps = (
+        f"{version}\nfor name in bnfold.cli.app.COMMANDS:\n"
+        "    sys.argv = ['bnfold', name, '--help']\n    assert bnfold.cli.app._run() == 0"
+    )
+    for code in ("import bnfold", version, listed, helps):
         assert imported(code).isdisjoint({"numpy", "google.protobuf", "rich", "cv2", "caffe"})
 
 

@@ -1,9 +1,10 @@
-"""Write what is made from the code: docs/refusals.md, docs/json.md, the modules in CONTRIBUTING.md.
+"""Write what is made from the code: pages, the modules in CONTRIBUTING.md, options.
 
     .venv/bin/python tools/write_docs.py           # writes them
     .venv/bin/python tools/write_docs.py --check   # exits with 1 where they are not up to date
 
-Run it after a change of `bnfold.Code`, of a schema in bnfold/schemas/, or of a module's docstring.
+Run it after a change of `bnfold.Code`, of `bnfold.MergeOptions` or a rewrite's option, of a schema
+in bnfold/schemas/, or of a module's docstring.
 """
 
 from __future__ import annotations
@@ -155,15 +156,31 @@ def _purpose(path: Path) -> str:
     return sentence if sentence.endswith(".") else f"{sentence}."
 
 
+def fold_options() -> str:
+    """The options of a fold for the commands, which print their help without the library."""
+    declared = {
+        name: {
+            "default": default,
+            "help": option.help,
+            "metavar": option.metavar,
+            "values": option.values,
+            "convert": option.convert.__name__,
+        }
+        for name, (default, option) in bnfold.MergeOptions.declared().items()
+    }
+    return json.dumps(declared, indent=2) + "\n"
+
+
 PAGES = {
     "docs/refusals.md": refusals,
     "docs/json.md": json_page,
     "CONTRIBUTING.md": contributing,
+    "bnfold/cli/fold_options.json": fold_options,
 }
 
 
 def main() -> int:
-    """Write the pages, or say which are not up to date."""
+    """Write the files, or say which are not up to date."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check

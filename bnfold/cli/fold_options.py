@@ -1,80 +1,66 @@
 """The options that decide what a fold does, as the library declares them.
 
-A rewrite says itself what its option is (fold/options.py), and the library takes a while to import.
-So a command has a place among its options where they will stand, and they are put there when
-somebody looks: not for `bnfold --help`, which only lists the commands.
+A rewrite says itself what its option is (fold/option.py), and the library takes three times as long
+to import as the rest of a command that only prints its help. So what the library declares is kept
+in fold_options.json, which tools/write_docs.py writes.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from bnfold.fold import MergeOptions
-    from bnfold.fold.option import Option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-class _Place(click.Option):
-    """Where options will stand."""
-
-    def __init__(self, declarations: Any, names: tuple[str, ...]) -> None:
-        super().__init__(declarations)
-        self.names = names
+_TYPES = {"str": str, "float": float}
 
 
 def fold_options(*names: str) -> Callable[[F], F]:
-    """Options of a `FoldCommand` that say how to fold: those of these names, or all."""
-    return click.option("--fold-options", cls=_Place, names=names)
+    """Give a command the options that say how to fold: those of these names, or all."""
+    declared = _declared()
+
+    def give(command: F) -> F:
+        # Decorators come last first.
+        for name in reversed(names or tuple(declared)):
+            command = _option(name, declared[name])(command)
+        return command
+
+    return give
 
 
-class FoldCommand(click.Command):
-    """A command with `fold_options`."""
+@functools.cache
+def _declared() -> dict[str, dict[str, Any]]:
+    import json
 
-    _params: list[click.Parameter]
-
-    @property
-    def params(self) -> list[click.Parameter]:
-        """The options and arguments."""
-        if any(isinstance(param, _Place) for param in self._params):
-            self._params = [one for param in self._params for one in _declared(param)]
-        return self._params
-
-    @params.setter
-    def params(self, params: list[click.Parameter]) -> None:
-        self._params = params
+    text = Path(__file__).with_name("fold_options.json").read_text(encoding="utf-8")
+    declared: dict[str, dict[str, Any]] = json.loads(text)
+    return declared
 
 
-def _declared(param: click.Parameter) -> list[click.Parameter]:
-    if not isinstance(param, _Place):
-        return [param]
-    from bnfold.fold import MergeOptions
-
-    declared = MergeOptions.declared()
-    return [_option(name, *declared[name]) for name in param.names or declared]
-
-
-def _option(name: str, default: Any, option: Option) -> click.Option:
+def _option(name: str, option: Mapping[str, Any]) -> Callable[[F], F]:
     """An option of the command line for one of the library's."""
-    word = f"--{name.replace('_', '-')}"
+    word, default, text = f"--{name.replace('_', '-')}", option["default"], option["help"]
     if default is True:
         off = f"--no-{name.replace('_', '-')}"
-        return click.Option([f"{word}/{off}"], default=True, show_default=True, help=option.help)
+        return click.option(f"{word}/{off}", default=True, show_default=True, help=text)
     if default is False:
-        return click.Option([word], is_flag=True, help=option.help)
-    several = isinstance(default, (tuple, dict))
-    return click.Option(
-        [word],
-        type=click.Choice(option.values) if option.values else option.convert,
-        metavar=option.metavar or None,
+        return click.option(word, is_flag=True, help=text)
+    several = isinstance(default, (list, dict))
+    return click.option(
+        word,
+        type=click.Choice(option["values"]) if option["values"] else _TYPES[option["convert"]],
+        metavar=option["metavar"] or None,
         multiple=several,
         default=None if several else default,
         show_default=default is not None and not several,
-        help=option.help,
+        help=text,
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
+from bnfold.cli.fold_options import fold_options, merge_options
 from bnfold.cli.options import JsonTarget, loose_pair_options, report_options
 from bnfold.cli.usage import check_json_only
 
 
-@click.command(cls=FoldCommand)
+@click.command()
 @loose_pair_options
 @fold_options()
 @report_options

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
+from bnfold.cli.fold_options import fold_options, merge_options
 from bnfold.cli.merge_verify import show_verification, verify_options
 from bnfold.cli.options import (
     OUTPUT,
@@ -19,7 +19,6 @@ from bnfold.cli.options import (
 
 
 @click.command(
-    cls=FoldCommand,
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
     "What is kept stays exactly as it was; the report says why.",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bnfold.cli.fold_options import FoldCommand, fold_options
+from bnfold.cli.fold_options import fold_options
 from bnfold.cli.options import (
     FILE,
     OUTPUT,
@@ -25,7 +25,6 @@ _MEASURING = ("root", "limit", "output_blob", "annotations", "labelmap")
 
 
 @click.command(
-    cls=FoldCommand,
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
     "Fine-tune the smaller network to win back what it lost.",
 )

@@ -20,7 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from merge import MB, environment
@@ -45,7 +45,8 @@ def main() -> int:
                 continue
             found = []
             for size in SIZES:
-                runs = [_merge(folder, env, SHAPES[shape](size)) for _ in range(ROUNDS)]
+                net, more = SHAPES[shape](size), OPTIONS.get(shape, [])
+                runs = [_merge(folder, env, net, more) for _ in range(ROUNDS)]
                 found.append(min(runs))
             cells = "".join(f"{f'{t:.2f} s, {m / MB:.0f} MB':>19}" for t, m in found)
             ratio = (found[-1][0] - start) / max(found[0][0] - start, 0.01)
@@ -179,6 +180,20 @@ def dead(count: int) -> Network:
     return net
 
 
+def tidy_dropouts(count: int) -> Network:
+    """Dropouts and TanHs in place, in turns: with `--tidy` the Dropouts go."""
+    return _between(count, lambda net, i: net.layer(f"d{i}", _in_turns(i, "Dropout"), net.bottom))
+
+
+def tidy_splits(count: int) -> Network:
+    """Splits, each with a TanH in place on its top: with `--tidy` the Splits go."""
+    return _between(count, lambda net, i: net.layer(f"d{i}", _in_turns(i, "Split"), f"d{i // 2}"))
+
+
+def _in_turns(i: int, kind: str) -> str:
+    return "TanH" if i % 2 else kind
+
+
 def dropouts(count: int) -> Network:
     """Dropouts in place between a convolution and a BatchNorm."""
     return _between(count, lambda net, i: net.layer(f"d{i}", "Dropout", net.bottom))
@@ -218,7 +233,12 @@ SHAPES: dict[str, Callable[[int], Network]] = {
     "Dropouts": dropouts,
     "Splits": splits,
     "mixed": mixed,
+    "tidy Dropouts": tidy_dropouts,
+    "tidy Splits": tidy_splits,
 }
+
+OPTIONS = {"tidy Dropouts": ["--tidy"], "tidy Splits": ["--tidy"]}
+"""What a shape is merged with, besides what every merge has."""
 
 
 def _start() -> Network:
@@ -269,10 +289,12 @@ def _joined(net: Network, kind: str, bottoms: list[str], top: str = "joined") ->
     return net
 
 
-def _merge(folder: Path, env: dict[str, str], net: Network) -> tuple[float, int]:
+def _merge(
+    folder: Path, env: dict[str, str], net: Network, more: Sequence[str] = ()
+) -> tuple[float, int]:
     model, weights = net.save(folder, "net")
     command = [_bnfold(), "merge", "--model", str(model), "--weights", str(weights), "--force"]
-    command += ["--output-model", str(folder / "out.prototxt")]
+    command += [*more, "--output-model", str(folder / "out.prototxt")]
     return _run([*command, "--output-weights", str(folder / "out.caffemodel")], env)
 
 

@@ -30,7 +30,13 @@ from typing import Any
 
 import numpy as np
 
-from bnfold.fold.absorb.leaving import downward, other_readers, seen_by_others, upward
+from bnfold.fold.absorb.leaving import (
+    downward,
+    other_readers,
+    seen_by_others,
+    upward,
+    would_leave_its_place,
+)
 from bnfold.fold.absorb.search import backward, other_users, passed
 from bnfold.fold.affines.affine import Affine
 from bnfold.fold.blobs import values_of
@@ -129,7 +135,9 @@ class Tidy(OptionalRewrite):
             elif layer.kind.passes is Passes.COMBINED:
                 changed |= _give_coefficients(context, layer)
         if changed:
-            # Whoever found what one of them wrote in place now finds what its name says.
+            # Whoever found what one of them wrote in place now finds what its name says, and what
+            # worked in place behind one of them may have memory of its own. Until here memory
+            # counts as shared: that forbids more than is needed, and is looked at again.
             context.net.look_at_memory_anew()
         return changed
 
@@ -208,13 +216,7 @@ def _leave(context: Context, layer: Layer) -> Reason | None:
             return seen_by_others(net, mistaken)
     refusal = _downward(context, layer)
     if refusal is None:
-        written = any(
-            top.name == r.tops[0].name for top in layer.tops for r in top.readers if r.tops
-        )
         net.remove_into_readers(layer)
-        if written:
-            # What worked in place there may have memory of its own now.
-            net.look_at_memory_anew()
         return None
     if len(layer.tops) > 1:
         return refusal
@@ -240,6 +242,9 @@ def _downward(context: Context, layer: Layer) -> Reason | None:
     if len(layer.tops) == 1:
         return downward(net, [layer])
     readers = [reader for top in layer.tops for reader in top.readers]
+    for reader in readers:
+        if reader.kind.is_spoilt(reader):
+            return would_leave_its_place(reader)
     named = bottom.name in [top.name for top in layer.tops]
     if named or not net.reaches(bottom, readers, [layer]):
         why = f"'{bottom.name}' means another value where what reads it stands"

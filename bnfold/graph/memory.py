@@ -127,12 +127,14 @@ class Memory:
         producer = bottom.producer
         if bottom in self._misread:
             return False
+        if producer is not None and bottom.name != top.name and producer.kind.is_spoilt(producer):
+            # It would no longer work in place.
+            return False
         if producer is None or self._storage(bottom) is self._storage(top):
             return True
         at = producer.tops.index(bottom)
         if _written_over(producer, at) is not None:
-            # It no longer works in place.
-            return bottom not in self._mistaken and not producer.kind.is_spoilt(producer)
+            return bottom not in self._mistaken
         return _handed_on(producer) is None or self._joins(run, whole=True)
 
     def can_reread(self, run: Sequence[Layer]) -> bool:

@@ -63,7 +63,31 @@ def residual_blocks(count: int) -> str:
     return text
 
 
-def steps(text: str) -> int:
+def layers_that_go(kind: str, tops: Callable[[int], str], count: int) -> str:
+    # Behind each stands what works in place on what it hands on, and finds it elsewhere then.
+    text, last = DATA, "c"
+    for i in range(count // 2):
+        text += layer(f"d{i}", kind, last, tops(i))
+        last = tops(i)
+        text += layer(f"r{i}", "TanH", last, last)
+    return text
+
+
+def dropouts(count: int) -> str:
+    return layers_that_go("Dropout", lambda i: "c", count)
+
+
+def splits(count: int) -> str:
+    return layers_that_go("Split", lambda i: f"s{i}", count)
+
+
+def runs_of_splits(count: int) -> str:
+    tops = [f"s{i}" for i in range(count)]
+    pairs = zip(["c", *tops], tops, strict=False)
+    return DATA + "".join(layer(top, "Split", last, top) for last, top in pairs)
+
+
+def steps(text: str, options: MergeOptions) -> int:
     """How many lines of Python run to plan a network; a loop on one line counts each time round."""
     document = parse(text)
     count = 0
@@ -77,16 +101,26 @@ def steps(text: str) -> int:
     sys.settrace(trace)
     try:
         net = build(document)
-        fold(net, MergeOptions(), infer_shapes(net))
+        fold(net, options, infer_shapes(net))
     finally:
         sys.settrace(before)
     return count
 
 
-@pytest.mark.parametrize(
-    "network",
-    [run_of_scales, readers_of_one_blob, sharers_of_one_blob, wide_sum, residual_blocks],
-)
+SHAPES = [run_of_scales, readers_of_one_blob, sharers_of_one_blob, wide_sum, residual_blocks]
+TIDIED = [residual_blocks, dropouts, splits, runs_of_splits]
+
+
+def assert_grows_with_the_layers(network: Callable[[int], str], options: MergeOptions) -> None:
+    steps(network(8), options)  # what is done once
+    assert steps(network(400), options) < 5 * steps(network(100), options)
+
+
+@pytest.mark.parametrize("network", SHAPES)
 def test_four_times_the_layers_take_four_times_the_steps(network: Callable[[int], str]):
-    steps(network(8))  # what is done once
-    assert steps(network(400)) < 5 * steps(network(100))
+    assert_grows_with_the_layers(network, MergeOptions())
+
+
+@pytest.mark.parametrize("network", TIDIED)
+def test_so_it_is_where_layers_that_do_nothing_go(network: Callable[[int], str]):
+    assert_grows_with_the_layers(network, MergeOptions(tidy=True))

@@ -31,8 +31,11 @@ HAND_ON = {
 }
 """Types that hand their bottom's memory on, with words that let each follow any other."""
 
+LRN = "LRN lrn_param { local_size: 3 alpha: 0.5 }"
+"""In place it computes something else, since it reads what it has written already."""
+
 AFFINES = ("BatchNorm", "Scale", "Bias", "Power", "ones", "identity", "identity", "identity")
-POINTWISE = ("ReLU", "PReLU", "Dropout", "TanH", "Power power_param { shift: 0.25 }")
+POINTWISE = ("ReLU", "PReLU", "Dropout", "TanH", "Power power_param { shift: 0.25 }", LRN)
 MIXING = ("conv", "conv", "inner", "Eltwise", "Eltwise", "Concat two", "Pooling")
 STEPS = st.sampled_from([*HAND_ON, *HAND_ON, *AFFINES, *AFFINES, *POINTWISE, *MIXING])
 
@@ -94,6 +97,8 @@ class Drawing:
         net.channels[bottom] = count
         if kind == "identity":
             kind = self.draw(st.sampled_from(["Power", "ones", "norm"]))
+        elif kind == LRN and flat:
+            kind = "TanH"
         word, _, words = kind.partition(" ")
         if kind == "BatchNorm":
             net.batch_norm(name, bottom, top)

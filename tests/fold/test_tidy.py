@@ -216,6 +216,30 @@ def test_what_shares_its_memory_with_work_in_place_that_others_see_stays(stays):
     stays(net, "n", "other-reader", "'s'", fates={"s": "kept"}, collapse=False)
 
 
+SPOILT = "lrn_param { local_size: 3 alpha: 0.5 }"
+"""In place, an LRN reads what it has written already."""
+
+
+@pytest.mark.parametrize("kind", ["Split", "Concat"])
+def test_it_stays_where_what_feeds_it_must_work_in_place(kind, stays):
+    net = start().conv("c", "data", 4).plain("LRN", "p", "c", "c", SPOILT)
+    words = ("'n' is an output", "LRN layer 'p' works in place")
+    stays(net.plain(kind, "n", "c"), "n", "network-output", *words)
+
+
+def test_what_it_leaves_goes_on_working_in_place(tidies):
+    net = start().conv("c", "data", 4).plain("LRN", "p", "c", "c", SPOILT)
+    net.plain("Split", "n", "c").plain("Dropout", "d", "n", "n")
+    # Without the Split, the Dropout hands on 'c' as 'n', which the LRN must not write.
+    tidies(net, {"n": "DROPPED", "d": "KEPT"})
+
+
+def test_it_stays_where_what_reads_it_must_work_in_place(stays):
+    net = split(start().conv("c", "data", 4)).conv("d", "b", 3)
+    net.plain("LRN", "p", "a", "a", SPOILT).plain("TanH", "t", "a")
+    stays(net, "n", "no-host", "LRN layer 'p' works in place")
+
+
 def test_dropout_stays_where_it_drops(tmp_path):
     net = start().conv("c", "data", 4).plain("Dropout", "n", "c").conv("d", "n", 3)
     assert merge_model(tmp_path, net, tidy=True, phase="TRAIN").text == net.text

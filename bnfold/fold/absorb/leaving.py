@@ -63,10 +63,15 @@ def upward(net: Net, chain: Sequence[Layer]) -> Reason | None:
         return misread
     producer, top = chain[0].bottoms[0].producer, chain[-1].tops[0]
     if producer is not None and producer.kind.is_spoilt(producer):
-        why = f"{producer} works in place, and would compute something else if it did not"
-        return Reason(Code.NO_HOST, why)
+        return would_leave_its_place(producer)
     why = f"'{top.name}' would lie in the memory that {producer} hands on, and others use it"
     return Reason(Code.NAME_TAKEN, why)
+
+
+def would_leave_its_place(layer: Layer) -> Reason:
+    """Why a layer has to go on writing over what it has yet to read."""
+    why = f"{layer} works in place, and would compute something else if it did not"
+    return Reason(Code.NO_HOST, why)
 
 
 def downward(net: Net, chain: Sequence[Layer]) -> Reason | None:

@@ -1,16 +1,17 @@
 """The list of rewrites, and the order they run in.
 
-1. Layers are read as affines and joined into chains (chains.py).
-2. Behind shared weights, then backward, and forward where neither moves anything, from the
+1. Types that stock Caffe does not have become types that it has (forms/), where the user asks.
+2. Layers are read as affines and joined into chains (chains.py).
+3. Behind shared weights, then backward, and forward where neither moves anything, from the
    start again after each change. Backward comes first because it fits where it applies,
    whatever the padding; forward has more conditions, and what goes forward may meet another
    chain that then can go.
-3. Parallel branches become one convolution, and what can move then moves: back to 2.
-4. What changes nothing goes, and others may have been in its way: back to 2.
-5. What is left is collapsed. That is last, since a chain that has become a layer of its own
+4. Parallel branches become one convolution, and what can move then moves: back to 3.
+5. What changes nothing goes, and others may have been in its way: back to 3.
+6. What is left is collapsed. That is last, since a chain that has become a layer of its own
    would have to be read anew to move again.
-6. Engines, which change no number.
-7. Channels that are constant are taken out. That is last, since what they are constant at is told
+7. Engines, which change no number.
+8. Channels that are constant are taken out. That is last, since what they are constant at is told
    from the weights as they will be.
 
 Every search looks at the whole way before anything moves, and moves depend only on who reads
@@ -39,7 +40,7 @@ from bnfold.fold.options import MergeOptions
 from bnfold.fold.patterns import check_patterns, check_types
 from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
 from bnfold.fold.rewrite import Choice, Context, Rewrite
-from bnfold.graph import Layer, Net, Value
+from bnfold.graph import Layer, Net, Value, infer_shapes
 from bnfold.graph.axes import Shape
 
 MOVES: tuple[Rewrite, ...] = (AbsorbShared(), AbsorbBackward(), AbsorbForward())
@@ -65,9 +66,12 @@ def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) 
     context = context_of(net, plan, options, shapes)
     # What overflows becomes an infinity, and writing that is refused by name.
     with np.errstate(over="ignore", invalid="ignore"):
+        for rewrite in options.rewrites(first=True):
+            if rewrite.run(context):
+                context.shapes = infer_shapes(net)
         find_chains(context)
         _warn_of_eps(context)
-        moves = [*MOVES, *options.rewrites(last=False), DropIdentities()]
+        moves = [*MOVES, *options.rewrites(), DropIdentities()]
         while any(rewrite.run(context) for rewrite in moves):
             pass
         Collapse().run(context)

@@ -42,14 +42,26 @@ def option(default: Any, text: str, **more: Any) -> Any:
 
 def switch(rewrite: type[OptionalRewrite], *more: type[OptionalRewrite]) -> Any:
     """A field of a dataclass that turns a rewrite on or off, and others of its file with it."""
-    metadata = {"option": Option(rewrite.help), "rewrites": (rewrite, *more)}
+    metadata = {"option": Option(rewrite.help), "rewrites": {True: (rewrite, *more)}}
     return field(default=rewrite.on, metadata=metadata)
 
 
+def form(rewrite: type[OptionalRewrite], form: str) -> Any:
+    """A field of a dataclass that turns a rewrite on where it names the form that layers get."""
+    metadata = {"option": Option(rewrite.help, values=(form,)), "rewrites": {form: (rewrite,)}}
+    return field(default=form if rewrite.on else None, metadata=metadata)
+
+
 def rewrites_of(chosen: Field[Any]) -> tuple[type[OptionalRewrite], ...]:
-    """The rewrites that a field turns on or off."""
-    found: tuple[type[OptionalRewrite], ...] = chosen.metadata.get("rewrites", ())
-    return found
+    """The rewrites that a field turns on or off, whatever its value."""
+    found: dict[Any, tuple[type[OptionalRewrite], ...]] = chosen.metadata.get("rewrites", {})
+    return tuple(rewrite for rewrites in found.values() for rewrite in rewrites)
+
+
+def rewrites_for(chosen: Field[Any], value: Any) -> tuple[type[OptionalRewrite], ...]:
+    """The rewrites that a field turns on with a value."""
+    found: dict[Any, tuple[type[OptionalRewrite], ...]] = chosen.metadata.get("rewrites", {})
+    return found.get(value, ()) if found else ()
 
 
 def option_of(chosen: Field[Any]) -> Option:

@@ -20,7 +20,17 @@ from bnfold.fold.branches.concat import MergeConcatBranches
 from bnfold.fold.branches.merge import MergeBranches
 from bnfold.fold.channels.dead import RemoveDead
 from bnfold.fold.engine import EngineCaffe
-from bnfold.fold.option import Option, option, option_of, rewrites_of, switch
+from bnfold.fold.forms.depthwise import DepthwiseAsConvolution
+from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
+from bnfold.fold.option import (
+    Option,
+    form,
+    option,
+    option_of,
+    rewrites_for,
+    rewrites_of,
+    switch,
+)
 from bnfold.fold.plan import Entry
 from bnfold.fold.rewrite import OptionalRewrite
 from bnfold.fold.tidy import Tidy, TidyAtLast
@@ -49,6 +59,8 @@ class MergeOptions:
         convert=float,
     )
     # Rewrites, in the order in which each has its turn and in which reports name what they did.
+    depthwise_as: str | None = form(DepthwiseAsConvolution, "convolution")
+    upsample_as: str | None = form(UpsampleAsDeconvolution, "deconvolution")
     engine_caffe: bool = switch(EngineCaffe)
     collapse: bool = option(True, Collapse.help)
     branches: bool = switch(MergeBranches)
@@ -103,6 +115,11 @@ class MergeOptions:
         if self.bn_dialect not in (None, *BN_DIALECTS):
             expected = ", ".join(BN_DIALECTS)
             raise BnfoldError(f"BN dialect '{self.bn_dialect}': must be one of {expected}")
+        for name, allowed in self.forms().items():
+            value = getattr(self, name)
+            if value not in (None, *allowed):
+                word = name.replace("_", "-")
+                raise BnfoldError(f"--{word} '{value}': must be one of {', '.join(allowed)}")
         known = [name for name, kind in LAYER_TYPES.items() if kind.layout is not None]
         for kind in self.treat_as.values():
             if kind not in known:
@@ -126,6 +143,12 @@ class MergeOptions:
         return {field.name: (getattr(usual, field.name), option_of(field)) for field in fields(cls)}
 
     @classmethod
+    def forms(cls) -> dict[str, tuple[str, ...]]:
+        """The options that choose a form for layers, each with the forms that there are."""
+        chosen = [field for field in fields(cls) if rewrites_of(field)]
+        return {field.name: option_of(field).values for field in chosen if option_of(field).values}
+
+    @classmethod
     def entries(cls) -> dict[type[Entry], bool]:
         """What the rewrites add to a report, in its order, and whether that has it in any case.
 
@@ -137,11 +160,11 @@ class MergeOptions:
                 found[rewrite.entry] = found.get(rewrite.entry, False) or rewrite.on
         return found
 
-    def rewrites(self, *, last: bool) -> Iterator[OptionalRewrite]:
-        """The rewrites that are turned on: those that come last, or those that chain in turns."""
+    def rewrites(self, *, first: bool = False, last: bool = False) -> Iterator[OptionalRewrite]:
+        """The rewrites that are turned on: those that come first, or last, or else in turns."""
         for field in fields(self):
-            for rewrite in rewrites_of(field):
-                if rewrite.last == last and getattr(self, field.name):
+            for rewrite in rewrites_for(field, getattr(self, field.name)):
+                if (rewrite.first, rewrite.last) == (first, last):
                     yield rewrite()
 
 

@@ -138,9 +138,16 @@ class Code(str, Enum):
     NO_SCALE_TYPE = (
         "no-scale-type",
         (
-            "The layer could become a Scale, but the prototxt is written in the V1 form "
-            "(`layers { type: CONVOLUTION }`), which has none. Caffe's `upgrade_net_proto_text` "
-            "and `upgrade_net_proto_binary` bring both files up."
+            "The layer could become a Scale, or of another type that was asked for, but the "
+            "prototxt is written in the V1 form (`layers { type: CONVOLUTION }`), which has none. "
+            "Caffe's `upgrade_net_proto_text` and `upgrade_net_proto_binary` bring both files up."
+        ),
+    )
+    NO_EQUAL = (
+        "no-equal",
+        (
+            "The layer was to become of another type (`--depthwise-as`, `--upsample-as` and their "
+            "like), and no layer of that type computes the same."
         ),
     )
     CHOSEN = (

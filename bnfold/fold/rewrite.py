@@ -149,8 +149,10 @@ class OptionalRewrite(ABC):
     """Whether it runs where the user says nothing."""
     entry: ClassVar[type[Entry]]
     """What it adds to the plan."""
+    first: ClassVar[bool] = False
+    """Whether it runs once, before anything else is looked at."""
     last: ClassVar[bool] = False
-    """Whether it runs once, at the end, or in turns with those that move affines."""
+    """Whether it runs once, at the end; without either, in turns with those that move affines."""
 
     @abstractmethod
     def run(self, context: Context) -> bool:

@@ -52,10 +52,18 @@ def _summaries(plan: Plan, *, beside_affines: bool) -> list[str]:
 
 def _savings(before: Counts, after: Counts) -> str:
     work, traffic = before.operations - after.operations, before.traffic - after.traffic
-    line = (
-        f"each forward pass saves {_scaled(work)} of {_scaled(before.operations)} floating-point "
-        f"operations and {size_words(traffic)} of {size_words(before.traffic)} of memory traffic"
-    )
+    if work < 0 or traffic < 0:
+        line = (
+            f"each forward pass takes {_scaled(after.operations)} floating-point operations and "
+            f"{size_words(after.traffic)} of memory traffic, not {_scaled(before.operations)} and "
+            f"{size_words(before.traffic)} as before"
+        )
+    else:
+        line = (
+            f"each forward pass saves {_scaled(work)} of {_scaled(before.operations)} "
+            f"floating-point operations and {size_words(traffic)} of {size_words(before.traffic)} "
+            "of memory traffic"
+        )
     if before.uncounted:
         line += f" ({plural(before.uncounted, 'layer')} of unknown cost not counted)"
     return line

@@ -130,6 +130,11 @@ def a_file_without_scales() -> Model:
     return net.layer("name: 'u' type: TANH bottom: 'c' top: 'u'")
 
 
+def no_equal() -> Model:
+    net = start().conv("c", "data", 4)
+    return net.plain("Upsample", "u", "c", words="upsample_param { height: 9 width: 9 }")
+
+
 def an_unknown_layer() -> Model:
     net = dead().layer('name: "m" type: "Mystery" bottom: "c1" top: "m"')
     net.channels["m"] = 4
@@ -169,6 +174,7 @@ NETWORKS: dict[Code, Callable[[], Model]] = {
     Code.NAME_TAKEN: a_name_taken,
     Code.UNKNOWN_SHAPE: an_unknown_shape,
     Code.NO_SCALE_TYPE: a_file_without_scales,
+    Code.NO_EQUAL: no_equal,
     Code.CHOSEN: a_relu,
     Code.NOT_LINEAR: a_product,
     Code.DIFFERENT_WINDOWS: different_windows,
@@ -179,7 +185,10 @@ NETWORKS: dict[Code, Callable[[], Model]] = {
     Code.LAST_CHANNEL: the_last_channel,
 }
 
-CHOICES = {Code.CHOSEN: {"keep": ["b"]}}
+CHOICES = {
+    Code.CHOSEN: {"keep": ["b"]},
+    Code.NO_EQUAL: {"upsample_as": "deconvolution"},
+}
 
 
 def codes(report: bnfold.Report) -> set[str]:

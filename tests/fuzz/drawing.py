@@ -110,11 +110,14 @@ class Drawing(Affines, Hosts, Joins, Shapes):
         if self.chance(0.1):
             options.update(threshold=0.0, round_to=1, merge=self.chance(0.5))
             return Case(tuple(self.nodes), "prune", options, self.seed)
-        for option, (usual, _) in MergeOptions.declared().items():
+        forms = MergeOptions.forms()
+        for option, (usual, one) in MergeOptions.declared().items():
             # These two exclude each other, and the second is tested elsewhere.
             free = isinstance(usual, bool) and option != "float32"
             if free and self.chance(0.15 if usual else 0.25):
                 options[option] = not usual
+            elif option in forms and self.chance(0.25):
+                options[option] = self.random.choice(one.values)
         if self.chance(0.1):
             chosen = self.random.choice(self.nodes).name
             options[self.random.choice(["keep", "only"])] = [chosen]
@@ -142,6 +145,7 @@ KINDS = (
     ("reshape", 2),
     ("permute", 2),
     ("pooling", 3),
+    ("upsample", 1),
     ("along", 1),
     ("tile", 1),
     ("crop", 1),

@@ -74,6 +74,16 @@ class Shapes(Pieces):
         node = Node(name, "Permute", (bottom,), (name,), "permute_param", words)
         self.put(node, tuple(shape[axis] for axis in order))
 
+    def upsample(self) -> None:
+        """Whole factors, as the forks have it that need no mask."""
+        bottom = self.pick(lambda shape: len(shape) == 4)
+        if bottom is None:
+            return
+        shape, name, scale = self.shapes[bottom], self.name("up"), self.random.randint(1, 3)
+        self.read.add(bottom)
+        node = Node(name, "Upsample", (bottom,), (name,), "upsample_param", (f"scale: {scale}",))
+        self.put(node, (*shape[:2], *(length * scale for length in shape[2:])))
+
     def pooling(self) -> None:
         bottom = self.pick(lambda shape: len(shape) == 4)
         if bottom is None:

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bnfold.api import find_runtimes, inspect, merge, prune
+    from bnfold.api import find_runtimes, inspect, inspect_for, merge, prune
     from bnfold.checks.accuracy.measure import accuracy
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bnfold.graph import Phase
     from bnfold.merging.report import Counts, Report
     from bnfold.pruning.report import PruneReport
+    from bnfold.reading.report import ReaderReport
     from bnfold.runtimes import RuntimesReport
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ _HOMES = {
     "bench": "bnfold.checks.speed.bench",
     "find_runtimes": "bnfold.api",
     "inspect": "bnfold.api",
+    "inspect_for": "bnfold.api",
     "merge": "bnfold.api",
     "verify": "bnfold.checks.equality.verify",
     "AccuracyOptions": "bnfold.checks.accuracy.measured_prune",
@@ -67,6 +69,7 @@ _HOMES = {
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
     "PreprocessOptions": "bnfold.checks.images.preprocess",
+    "ReaderReport": "bnfold.reading.report",
     "Reason": "bnfold.fold",
     "Report": "bnfold.merging.report",
     "RuntimesReport": "bnfold.runtimes",
@@ -101,6 +104,7 @@ __all__ = [
     "Plan",
     "PreprocessOptions",
     "PruneReport",
+    "ReaderReport",
     "Reason",
     "Report",
     "RuntimesReport",
@@ -112,6 +116,7 @@ __all__ = [
     "bench",
     "find_runtimes",
     "inspect",
+    "inspect_for",
     "merge",
     "prune",
     "verify",

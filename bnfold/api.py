@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
     from bnfold.checks.equality.options import VerifyOptions
     from bnfold.pruning.report import PruneReport
+    from bnfold.reading.report import ReaderReport
     from bnfold.runtimes import RuntimesReport
 
 
@@ -117,6 +118,41 @@ def inspect(
         recorded([model, weights], json_file=json_file, force=force) as record,
     ):
         report = plan_only(Path(model), None if weights is None else Path(weights), options)
+        record.save(report)
+    return report
+
+
+def inspect_for(
+    reader: str,
+    model: PathLike,
+    weights: PathLike | None = None,
+    *,
+    phase: Phase | str = Phase.TEST,
+    json_file: PathLike | None = None,
+    force: bool = False,
+) -> ReaderReport:
+    """List what another program does not load of a network, or loses without a word.
+
+    Args:
+        reader: the program, "bvlc", "opencv4", "ncnn" or "mnn"; the tables and their sources are in
+            `bnfold.graph.readers`.
+        model: the network's prototxt.
+        weights: its caffemodel, if its blobs are to be looked at, too.
+        phase: the phase that the network is for.
+        json_file: where to write the list as JSON, too.
+        force: replace that file if it exists.
+
+    Raises:
+        BnfoldError: there is no table of the reader, or a file cannot be used.
+    """
+    from bnfold.reading.job import read_for, reader_named
+
+    table, stage = reader_named(reader), Phase.named(phase)
+    with (
+        one_line_errors(),
+        recorded([model, weights], json_file=json_file, force=force) as record,
+    ):
+        report = read_for(Path(model), None if weights is None else Path(weights), table, stage)
         record.save(report)
     return report
 

@@ -9,16 +9,23 @@ import click
 
 from bnfold.cli.fold_options import fold_options, merge_options
 from bnfold.cli.options import JsonTarget, loose_pair_options, report_options
-from bnfold.cli.usage import check_json_only
+from bnfold.cli.usage import check_json_only, not_with
 
 
 @click.command()
 @loose_pair_options
 @fold_options()
+@click.option(
+    "--for",
+    "reader",
+    type=click.Choice(["bvlc", "opencv4", "ncnn", "mnn"]),
+    help="List what that reader of Caffe's files does not load, or loses without a word, instead.",
+)
 @report_options
 def inspect(
     model: Path,
     weights: Path | None,
+    reader: str | None,
     force: bool,
     json_target: JsonTarget,
     quiet: bool,
@@ -33,10 +40,28 @@ def inspect(
     Examples:
       bnfold inspect --model deploy.prototxt
       bnfold inspect --model deploy.prototxt --weights x.caffemodel --json plan.json
+      bnfold inspect --model deploy.prototxt --for opencv4
     """
     check_json_only(json_target.file)
+    not_with("--for", reader is not None, [name for name in values if name != "phase"])
     import bnfold
     from bnfold.cli.printing import show
+    from bnfold.cli.terminal import say, say_json
+
+    if reader is not None:
+        found = bnfold.inspect_for(
+            reader,
+            model,
+            weights,
+            phase=values["phase"],
+            json_file=json_target.file,
+            force=force,
+        )
+        if json_target.printed:
+            say_json(found)
+        elif not quiet:
+            say(*found.lines())
+        return
 
     report = bnfold.inspect(
         model, weights, merge_options(values), json_file=json_target.file, force=force

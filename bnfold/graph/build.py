@@ -33,6 +33,43 @@ def build(
     return _Builder(document, State.of(document.root, phase), weights, treat_as or {}).net()
 
 
+def layer_fields(document: Document) -> list[Field]:
+    """The layers of a file, of every phase.
+
+    Raises:
+        PrototxtError: it has none, or layers of both kinds.
+    """
+    modern, old = document.root.all("layer"), document.root.all("layers")
+    if modern and old:
+        raise document.error(
+            old[0],
+            "the file has both `layer` and `layers` (V1) blocks, and Caffe would ignore one "
+            "kind; keep one",
+        )
+    if not modern and not old:
+        raise document.error(
+            document.root, "no `layer { ... }` in the file; is it a network definition?"
+        )
+    return modern or old
+
+
+def type_of(document: Document, field: Field) -> str:
+    """Caffe's current name of the type of a layer of a file; a fork's own word stays as it is.
+
+    Raises:
+        PrototxtError: it has none, or is a layer of before V1.
+    """
+    text = field.message()
+    if text.all("layer"):
+        raise document.error(
+            field, "a V0 network (`layers { layer { ... } }`); upgrade it with Caffe's tools"
+        )
+    kind = text.get("type")
+    if kind is None:
+        raise document.error(field, 'the layer has no type; add `type: "..."`')
+    return _v1_type(kind) if field.name == "layers" else kind.string()
+
+
 class _Builder:
     def __init__(
         self,
@@ -52,7 +89,7 @@ class _Builder:
 
     def net(self) -> Net:
         inputs = self._declared_inputs()
-        for index, field in enumerate(self._layer_fields()):
+        for index, field in enumerate(layer_fields(self.document)):
             layer = self._read(index, field)
             if self._runs(layer):
                 self._add(layer)
@@ -60,20 +97,6 @@ class _Builder:
                 self._add_outside(layer)
         memory = Memory(self.layers, inputs)
         return Net(self.document, self.layers, self.outside, inputs, self.weights, memory)
-
-    def _layer_fields(self) -> list[Field]:
-        modern, old = self.document.root.all("layer"), self.document.root.all("layers")
-        if modern and old:
-            raise self.document.error(
-                old[0],
-                "the file has both `layer` and `layers` (V1) blocks, and Caffe would ignore one "
-                "kind; keep one",
-            )
-        if not modern and not old:
-            raise self.document.error(
-                self.document.root, "no `layer { ... }` in the file; is it a network definition?"
-            )
-        return modern or old
 
     def _declared_inputs(self) -> list[Value]:
         """The legacy `input:` fields.
@@ -85,7 +108,7 @@ class _Builder:
         root = self.document.root
         produced: set[str] = set()
         if not root.all("input_shape") and not root.all("input_dim"):
-            for field in self._layer_fields():
+            for field in layer_fields(self.document):
                 produced.update(top.string() for top in field.message().all("top"))
         values = []
         for field in root.all("input"):
@@ -98,15 +121,7 @@ class _Builder:
         return values
 
     def _read(self, index: int, field: Field) -> Layer:
-        text = field.message()
-        if text.all("layer"):
-            raise self.document.error(
-                field, "a V0 network (`layers { layer { ... } }`); upgrade it with Caffe's tools"
-            )
-        kind = text.get("type")
-        if kind is None:
-            raise self.document.error(field, 'the layer has no type; add `type: "..."`')
-        name = _v1_type(kind) if field.name == "layers" else kind.string()
+        name = type_of(self.document, field)
         return Layer(index, field, name, record_of(self.treat_as.get(name, name)))
 
     def _runs(self, layer: Layer) -> bool:
@@ -156,7 +171,7 @@ class _Builder:
         self.outside.append(layer)
 
     def _nobody(self, layer: Layer, name: str) -> str:
-        for field in self._layer_fields()[layer.index + 1 :]:
+        for field in layer_fields(self.document)[layer.index + 1 :]:
             if any(top.string() == name for top in field.message().all("top")):
                 return (
                     f"{layer} reads '{name}', which is produced only later, on line {field.line}; "

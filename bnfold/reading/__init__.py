@@ -1,0 +1,1 @@
+"""What another program would make of a network: the lists of `inspect --for`."""

@@ -172,6 +172,9 @@ ALLOWED = {
         *("network_files", "outputs", "one_line", "summary", "spelling"),
         *("fold", "graph", "prototxt", "caffemodel", "errors"),
     },
+    "reading": {
+        *("outputs", "summary", "spelling", "graph", "prototxt", "caffemodel", "errors"),
+    },
     "pruning": {
         *("merging", "outputs", "summary", "spelling", "whole"),
         *("fold", "graph", "prototxt", "caffemodel", "errors"),
@@ -181,7 +184,7 @@ ALLOWED = {
         *("summary", "whole", "import_path", "fold", "graph", "prototxt", "caffemodel", "errors"),
     },
     "api": {
-        *("checks", "runtimes", "pruning", "merging", "outputs", "one_line"),
+        *("checks", "runtimes", "pruning", "merging", "reading", "outputs", "one_line"),
         *("fold", "graph", "errors"),
     },
 }

@@ -53,6 +53,7 @@ schemas.
 
 FORMATS = {
     "report": "merge` and `bnfold inspect",
+    "reader": "inspect --for",
     "verify": "verify",
     "accuracy": "accuracy",
     "bench": "bench",

@@ -44,26 +44,35 @@ def inspect(
     """
     check_json_only(json_target.file)
     not_with("--for", reader is not None, [name for name in values if name != "phase"])
+    if reader is not None:
+        _show_problems(reader, model, weights, values["phase"], force, json_target, quiet)
+        return
     import bnfold
     from bnfold.cli.printing import show
-    from bnfold.cli.terminal import say, say_json
-
-    if reader is not None:
-        found = bnfold.inspect_for(
-            reader,
-            model,
-            weights,
-            phase=values["phase"],
-            json_file=json_target.file,
-            force=force,
-        )
-        if json_target.printed:
-            say_json(found)
-        elif not quiet:
-            say(*found.lines())
-        return
 
     report = bnfold.inspect(
         model, weights, merge_options(values), json_file=json_target.file, force=force
     )
     show(report, to_json=json_target.printed, quiet=quiet)
+
+
+def _show_problems(
+    reader: str,
+    model: Path,
+    weights: Path | None,
+    phase: str,
+    force: bool,
+    json_target: JsonTarget,
+    quiet: bool,
+) -> None:
+    """Print what a reader does not load of a network."""
+    import bnfold
+    from bnfold.cli.terminal import say, say_json
+
+    report = bnfold.inspect_for(
+        reader, model, weights, phase=phase, json_file=json_target.file, force=force
+    )
+    if json_target.printed:
+        say_json(report)
+    elif not quiet:
+        say(*report.lines())

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
-COMMANDS = ("accuracy", "bench", "prune", "report", "runtimes", "verify")
+COMMANDS = ("accuracy", "bench", "prune", "reader", "report", "runtimes", "verify")
 SCHEMAS = {
     path.name: json.loads(path.read_text(encoding="utf-8"))
     for path in (resources.files("bnfold") / "schemas").iterdir()
@@ -101,6 +101,15 @@ def test_inspect_without_weights(report_of, pair):
     code, report = report_of("inspect", *pair[:2])
     assert code == 0
     assert report["weights"] is None
+
+
+@pytest.mark.parametrize("reader", ["bvlc", "ncnn"])
+def test_what_a_reader_does_not_load(report_of, pair, folder, reader):
+    model = folder / "deploy.prototxt"
+    model.write_text(model.read_text().replace('type: "BatchNorm"', 'type: "BN" more: 1', 1))
+    code, report = report_of("inspect", *pair, "--for", reader)
+    assert code == 0
+    assert report["problems"]
 
 
 def test_inspect_of_branches(report_of, tmp_path):

@@ -59,6 +59,16 @@ OPENCV4 = Reader(
     reads_rules=False,
     reads_raw=True,
     reads_hdf5=False,
+    needs={
+        "DetectionOutput": (
+            "detection_output_param.share_location",
+            "detection_output_param.background_label_id",
+            "detection_output_param.code_type",
+            "detection_output_param.keep_top_k",
+            "detection_output_param.nms_param.nms_threshold",
+        ),
+        "PriorBox": ("prior_box_param.variance",),
+    },
     # Measured: OpenCV 4.14 beside Caffe (tests/graph/readers/test_opencv.py).
     ignored=passed_over("""
         Concat: concat_param concat_dim=1

@@ -11,8 +11,8 @@ from bnfold.caffemodel import Weights
 from bnfold.graph.build import layer_fields, type_of
 from bnfold.graph.phase import Phase, State
 from bnfold.graph.readers.reader import Reader
-from bnfold.graph.readers.schema import Fields, Kind, twice
-from bnfold.prototxt import Document, Field, Message, PrototxtError, Scalar
+from bnfold.graph.readers.schema import FieldKinds, Kind, twice
+from bnfold.prototxt import Document, Field, Message, Scalar
 
 
 class ProblemKind(str, Enum):
@@ -130,7 +130,7 @@ _NESTED_LAYERS = ("layer", "layers")
 
 def _faults(text: Message, message: str, path: str, reader: Reader) -> Iterator[_Fault]:
     """What of the fields of a message, and of those in it, a reader does not take."""
-    fields: Fields = reader.schema.messages[message]
+    fields: FieldKinds = reader.schema.messages[message]
     again = set(map(id, twice(text, fields)))
     for field in text.fields:
         where = f"{path}{field.name}"
@@ -191,6 +191,7 @@ class _Layer:
         for fault in _faults(self.text, self.message, "", self.reader):
             if not self._is_type_fault(fault):
                 yield self._problem(fault.line, fault.path, fault.kind, fault.text)
+        yield from self._missing()
         yield from self._ignored()
         yield from self._windows()
 
@@ -211,12 +212,22 @@ class _Layer:
         line = self.line if field is None else field.line
         yield self._problem(line, "type", ProblemKind.TYPE, text)
 
+    def _missing(self) -> Iterator[Problem]:
+        for path in self.reader.needs.get(self.type, ()):
+            if not _is_written(self.text, path.split(".")):
+                text = f"{path}: it must be written, also where it is the default"
+                yield self._problem(self.line, path, ProblemKind.FIELD, text)
+
     def _ignored(self) -> Iterator[Problem]:
         for path, plain in self.reader.ignored.get(self.type, {}).items():
             message, _, name = path.partition(".")
+            kind = self.reader.schema.messages[message][name]
             for param in self.text.all(message):
-                for field in param.message().all(name) if isinstance(param.value, Message) else ():
-                    if not _is_plain(field, plain):
+                for field in param.value.all(name) if isinstance(param.value, Message) else ():
+                    # A value of another kind is listed already.
+                    if kind.fault(field):
+                        continue
+                    if plain == "*" or kind.read(field) != kind.plain(plain):
                         text = f"{path}: {_shown(field)} is passed over without a word"
                         yield self._lost(field.line, path, text)
 
@@ -262,6 +273,15 @@ class _Layer:
         return Problem(line, self.name, self.type, path, kind, effect, text)
 
 
+def _is_written(text: Message, path: list[str]) -> bool:
+    """Whether a field stands in a message, or in a message of it."""
+    found = text.all(path[0])
+    if len(path) == 1:
+        return bool(found)
+    inner = (field.value for field in found)
+    return any(isinstance(value, Message) and _is_written(value, path[1:]) for value in inner)
+
+
 def _name(text: Message) -> str:
     field = text.get("name")
     return "" if field is None else field.string()
@@ -270,15 +290,3 @@ def _name(text: Message) -> str:
 def _shown(field: Field) -> str:
     value = field.value
     return value.text if isinstance(value, Scalar) else "{ ... }"
-
-
-def _is_plain(field: Field, plain: str) -> bool:
-    """Whether a field has the value that it has where it does not stand."""
-    if _shown(field) == plain:
-        return True
-    try:
-        if plain in ("true", "false"):
-            return field.boolean() == (plain == "true")
-        return field.floating() == float(plain)
-    except (PrototxtError, ValueError):
-        return False

@@ -34,6 +34,7 @@ class Reader:
         reads_hdf5: whether it reads weights in HDF5.
         most_blobs: for layer types how many blobs it takes.
         refuses_blobs: whether it refuses a layer with more of them; else it passes over them.
+        needs: for layer types the fields that must be written, where Caffe has a default.
         ignored: what it passes over without a word.
         several_windows: what it does with several values of a window's field, if not Caffe's thing.
     """
@@ -52,6 +53,7 @@ class Reader:
     reads_hdf5: bool = True
     most_blobs: Mapping[str, int] = field(default_factory=dict)
     refuses_blobs: bool = True
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: Ignored = field(default_factory=dict)
     several_windows: str = ""
 

@@ -41,26 +41,43 @@ class Kind:
             values[name] = int(own) if own else number
         return cls("enum", repeated, values)
 
+    def read(self, field: Field) -> object:
+        """What stands in a field.
+
+        Raises:
+            PrototxtError: it is not of this kind.
+        """
+        match self.name:
+            case "bool":
+                return field.boolean()
+            case "int" | "long" | "uint":
+                return field.integer(
+                    signed=self.name != "uint", bits=64 if self.name == "long" else 32
+                )
+            case "float" | "double":
+                return field.floating()
+            case "string":
+                return field.string()
+            case "enum":
+                return field.enum(self.values)
+        return field.message()
+
     def fault(self, field: Field) -> str | None:
-        """What is wrong with a value, as "expected an integer, found 1.5"; None for a message."""
+        """What is wrong with a value, as "expected an integer, found 1.5"; None for a good one."""
         try:
-            match self.name:
-                case "bool":
-                    field.boolean()
-                case "int" | "long" | "uint":
-                    bits = 64 if self.name == "long" else 32
-                    field.integer(signed=self.name != "uint", bits=bits)
-                case "float" | "double":
-                    field.floating()
-                case "string":
-                    field.string()
-                case "enum":
-                    field.enum(self.values)
-                case _:
-                    field.message()
+            self.read(field)
         except PrototxtError as error:
             return error.reason.removeprefix(f"{field.name}: ")
         return None
+
+    def plain(self, text: str) -> object:
+        """What a value of a table stands for."""
+        match self.name:
+            case "bool":
+                return text == "true"
+            case "enum":
+                return self.values[text]
+        return float(text)
 
     @property
     def is_message(self) -> bool:
@@ -70,7 +87,7 @@ class Kind:
 
 _SCALARS = frozenset(("int", "long", "uint", "float", "double", "bool", "string", "enum"))
 
-Fields: TypeAlias = Mapping[str, Kind]
+FieldKinds: TypeAlias = Mapping[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class Schema:
             "layers" are the file, a layer and a layer of before 2014.
     """
 
-    messages: Mapping[str, Fields]
+    messages: Mapping[str, FieldKinds]
 
     @classmethod
     def parse(cls, text: str) -> Schema:
@@ -116,7 +133,7 @@ class Schema:
         return self.messages[message].get(field)
 
 
-def twice(text: Message, fields: Fields) -> list[Field]:
+def twice(text: Message, fields: FieldKinds) -> list[Field]:
     """The fields of a message that stand again although they may stand once."""
     seen: set[str] = set()
     again = []

@@ -18,8 +18,8 @@ from bnfold.aliases import Vector
 from bnfold.caffemodel import BlobSource
 from bnfold.errors import BnfoldError
 
-_PIECE = 1 << 17
-"""Values that are computed at a time: in float64 they still fit into a core's cache."""
+_PIECE = 1 << 16
+"""Values that are computed at a time: as stored and in float64 they fit into a core's cache."""
 
 
 class LazyBlob(ABC):
@@ -203,10 +203,10 @@ class Scaled(LazyBlob):
         """The values in order, flat, float64, at most `max_items` at a time."""
         start = 0
         for chunk in self._source.chunks(min(max_items, self._piece())):
-            values: npt.NDArray[Any] = chunk
+            values = chunk.astype(np.float64)
             for vector, period in self._factors:
-                values = _multiply(values, start, vector, period)
-            yield values.astype(np.float64, copy=False)
+                _multiply(values, start, vector, period)
+            yield values
             start += chunk.size
 
     def _piece(self) -> int:
@@ -215,15 +215,11 @@ class Scaled(LazyBlob):
         return longest * max(1, _PIECE // longest)
 
 
-def _multiply(
-    values: npt.NDArray[Any], start: int, vector: Vector, period: int
-) -> npt.NDArray[np.float64]:
+def _multiply(values: npt.NDArray[np.float64], start: int, vector: Vector, period: int) -> None:
+    """Multiply values in place by their factors; the first of them has the number `start`."""
     if start % period == 0 and values.size % period == 0:
         rows = values.reshape(-1, period)
         first = start // period
-        which = np.arange(first, first + len(rows)) % vector.size
-        scaled: npt.NDArray[np.float64] = rows * vector[which, None]
-        return scaled.ravel()
-    which = np.arange(start, start + values.size) // period % vector.size
-    flat: npt.NDArray[np.float64] = values * vector[which]
-    return flat
+        rows *= vector[np.arange(first, first + len(rows)) % vector.size, None]
+    else:
+        values *= vector[np.arange(start, start + values.size) // period % vector.size]

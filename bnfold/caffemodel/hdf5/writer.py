@@ -12,6 +12,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -20,7 +21,7 @@ from ..edits import LayerEdit, NewLayer
 from ..errors import problem
 from ..pieces import Values
 from ..requests import checked_source, in_float32, refuse_own_file, refuse_unknown
-from ..stream import Copier, keep_arrays, write_bytes, write_values
+from ..stream import Copier, compute, keep_arrays, write_bytes
 from .blob import Hdf5Blob, SharedBlob
 from .build import Builder
 
@@ -75,7 +76,7 @@ def write_hdf5(
         Copier(file, fd).copy(0, file.size)
     elif _is_null(fd):
         for new in _news(data):
-            write_values(file, fd, new.values)
+            compute(file, new.values, partial(write_bytes, fd))
     elif _is_empty_file(fd):
         _build(weights, fd, data, diff)
     else:
@@ -197,7 +198,7 @@ def _build(weights: Hdf5Weights, fd: int, data: list[Place], diff: list[Place]) 
     keep_arrays()
     for offset, values in rooms:
         os.lseek(fd, offset, os.SEEK_SET)
-        write_values(weights.file, fd, values)
+        compute(weights.file, values, partial(write_bytes, fd))
     os.lseek(fd, 0, os.SEEK_END)
 
 

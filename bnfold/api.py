@@ -76,7 +76,10 @@ def merge(
     with one_line_errors():
         job = MergeJob.of(model, weights, output_model, output_weights, options)
         targets = () if dry_run else job.targets
-        with recorded([model, weights], targets, json_file=json_file, force=force) as record:
+        told = {**vars(options), "require_complete": require_complete, "verify": verify}
+        with recorded(
+            [model, weights], targets, json_file=json_file, force=force, options=told
+        ) as record:
             report = job.rehearse() if dry_run else job.write(record.outputs)
             check_complete(report, require_complete)
             if verify:
@@ -84,8 +87,7 @@ def merge(
 
                 how = None if verify is True else verify
                 report = verified(report, record.outputs, how, progress)
-            record.save(report)
-    return report
+            return record.save(report)
 
 
 def inspect(
@@ -115,11 +117,12 @@ def inspect(
     options = MergeOptions.of(options, choices)
     with (
         one_line_errors(),
-        recorded([model, weights], json_file=json_file, force=force) as record,
+        recorded(
+            [model, weights], json_file=json_file, force=force, options=vars(options)
+        ) as record,
     ):
         report = plan_only(Path(model), None if weights is None else Path(weights), options)
-        record.save(report)
-    return report
+        return record.save(report)
 
 
 def inspect_for(
@@ -148,13 +151,13 @@ def inspect_for(
     from bnfold.reading.job import read_for, reader_named
 
     table, stage = reader_named(reader), Phase.named(phase)
+    told = {"reader": reader, "phase": stage}
     with (
         one_line_errors(),
-        recorded([model, weights], json_file=json_file, force=force) as record,
+        recorded([model, weights], json_file=json_file, force=force, options=told) as record,
     ):
         report = read_for(Path(model), None if weights is None else Path(weights), table, stage)
-        record.save(report)
-    return report
+        return record.save(report)
 
 
 def prune(
@@ -234,14 +237,14 @@ def prune(
         wish = Slimming(ratio, threshold, channels, round_to, min_channels, tuple(exclude))
         job = PruneJob.of(model, weights, output_model, output_weights, options, wish, merge)
         targets = () if dry_run else job.files.targets
-        with recorded(inputs, targets, json_file=json_file, force=force) as record:
+        told = {**vars(options), **vars(wish), "merge": merge, "accuracy": accuracy}
+        with recorded(inputs, targets, json_file=json_file, force=force, options=told) as record:
             report = job.rehearse() if dry_run else job.write(record.outputs)
             if accuracy is not None:
                 from bnfold.checks.accuracy.measured_prune import measured
 
                 report = measured(report, record.outputs, accuracy, progress)
-            record.save(report)
-    return report
+            return record.save(report)
 
 
 def find_runtimes(
@@ -259,7 +262,6 @@ def find_runtimes(
     """
     from bnfold.runtimes import RuntimesReport, available
 
-    with one_line_errors(), recorded([], json_file=json_file, force=force) as record:
-        report = RuntimesReport(tuple(available(caffe_root)))
-        record.save(report)
-    return report
+    told = {"caffe_root": caffe_root}
+    with one_line_errors(), recorded([], json_file=json_file, force=force, options=told) as record:
+        return record.save(RuntimesReport(tuple(available(caffe_root))))

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+from bnfold.outputs.run import Run
 from bnfold.printable import printable
 
 _LONGEST = 240
 
 
+@dataclass(frozen=True, repr=False)
 class Summary:
-    """A report that says in lines of text what it holds."""
+    """A report that says in lines of text what it holds.
+
+    Attributes:
+        run: what the run was told, and the files that it read and wrote; None in a report that is
+            a part of another.
+    """
+
+    run: Run | None = field(default=None, kw_only=True, compare=False)
 
     def lines(self) -> list[str]:
         """What the command prints where its output is no terminal, line by line, as it is."""

@@ -43,10 +43,13 @@ JSON = """# JSON reports
 output, where nothing else is printed then. A report is one JSON object in ASCII. Its key `format`
 names the command and the version, `bnfold.verify/1`; the version rises when a key changes its
 meaning or goes, and not when one is added. A check that fails still gives its report.
+Its key `run` is the same for every command: the version, all options, the platform, and the files
+that were read and written with their SHA-256 digests. In Python, a report's `to_json()` is the
+object without that key, and its `run` has the rest.
 
 The package has a JSON Schema (draft 2020-12) for each format, in `bnfold/schemas/`, and tests hold
 the reports of all commands to them. Validate a report with any validator that knows the draft;
-`report.schema.json` and `prune.schema.json` refer to the others by their file names. In Python,
+they refer to each other by their file names. In Python,
 `importlib.resources.files("bnfold") / "schemas"` is the folder. The tables below are made from the
 schemas.
 """
@@ -70,14 +73,24 @@ def refusals() -> str:
 
 def json_page() -> str:
     """The page of JSON formats."""
-    return HEAD + JSON + "".join(map(_format, FORMATS))
+    header = "\n## The header of every report: `run`\n\n" + _described("run", _schema("run"))
+    return HEAD + JSON + header + "".join(map(_format, FORMATS))
+
+
+def _schema(name: str) -> dict[str, Any]:
+    path = resources.files("bnfold") / "schemas" / f"{name}.schema.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _format(name: str) -> str:
-    folder = resources.files("bnfold") / "schemas"
-    schema = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
-    parts = [f"\n## `bnfold {FORMATS[name]}`: `{schema['properties']['format']['const']}`\n"]
-    parts.append(f"\nSchema: `bnfold/schemas/{name}.schema.json`.\n\n{_table(schema)}")
+    schema = _schema(name)
+    title = f"\n## `bnfold {FORMATS[name]}`: `{schema['properties']['format']['const']}`\n\n"
+    return title + _described(name, schema)
+
+
+def _described(name: str, schema: dict[str, Any]) -> str:
+    parts = [f"Schema: `bnfold/schemas/{name}.schema.json`.\n\n{_table(schema)}"]
     for key, inner in schema.get("$defs", {}).items():
         parts.append(f"\n### `{key}` in `{name}`\n\n{_table(inner)}")
     return "".join(parts)
@@ -121,7 +134,7 @@ def _kind(value: dict[str, Any]) -> str:
     types = value["type"] if isinstance(value["type"], list) else [value["type"]]
     if "array" in types and "items" in value:
         return f"list of {_kind(value['items'])}"
-    if "object" in types and "properties" not in value:
+    if "object" in types and "additionalProperties" in value and "properties" not in value:
         return f"object with values of type {_kind(value['additionalProperties'])}"
     return " or ".join(types)
 

@@ -50,9 +50,9 @@ def warn(*warnings: str) -> None:
 
 def say_json(report: Reported) -> None:
     """Print the JSON of a report to standard output, and nothing else."""
-    from bnfold.outputs import json_document
+    from bnfold.outputs import document
 
-    say_bytes(json_document(report.to_json()))
+    say_bytes(document(report))
 
 
 def say_bytes(content: bytes) -> None:

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bnfold.aliases import PathLike
 from bnfold.errors import CheckFailedError
 
 from .json_document import json_document
+from .run import File, Run, told
 from .writing import Outputs
 
 
 class Reported(Protocol):
-    """A report of any kind of run."""
+    """A report of any kind of run.
+
+    Attributes:
+        run: what the run was told, read and wrote; None in a report that is a part of another.
+    """
+
+    @property
+    def run(self) -> Run | None:
+        """What the run was told, and the files that it read and wrote."""
+        ...
 
     def to_json(self) -> dict[str, Any]:
-        """The report as one JSON object."""
+        """The report as one JSON object, without what `run` says."""
         ...
+
+
+R = TypeVar("R", bound=Reported)
+
+
+def document(report: Reported) -> bytes:
+    """A report as the JSON document that is written or printed: with what its `run` says."""
+    content = report.to_json()
+    if report.run is not None:
+        content = {"format": content["format"], "run": report.run.to_json(), **content}
+    return json_document(content)
 
 
 class Recorded:
@@ -29,14 +51,29 @@ class Recorded:
         outputs: the files that the run writes.
     """
 
-    def __init__(self, outputs: Outputs, json_file: Path | None) -> None:
+    def __init__(
+        self, outputs: Outputs, run: Run, targets: Sequence[Path], json_file: Path | None
+    ) -> None:
         self.outputs = outputs
+        self._run = run
+        self._targets = targets
         self._json_file = json_file
 
-    def save(self, report: Reported) -> None:
-        """Write the report where one is asked for; it appears with the other outputs."""
+    def run(self) -> Run:
+        """What the run was told and read, and what it has written by now."""
+        files = (File.of(path, self.outputs.pending(path)) for path in self._targets)
+        return self._run.wrote(files)
+
+    def save(self, report: R) -> R:
+        """Write the report where one is asked for; it appears with the other outputs.
+
+        Returns:
+            The report, with its `run`.
+        """
+        report = dataclasses.replace(report, run=self.run())  # type: ignore[type-var]
         if self._json_file is not None:
-            self.outputs.write(self._json_file, json_document(report.to_json()))
+            self.outputs.write(self._json_file, document(report))
+        return report
 
 
 @contextlib.contextmanager
@@ -46,6 +83,7 @@ def recorded(
     *,
     json_file: PathLike | None,
     force: bool,
+    options: Mapping[str, Any] | None = None,
 ) -> Iterator[Recorded]:
     """Claim what a run writes before any work is done, and have it appear when all is done.
 
@@ -56,21 +94,25 @@ def recorded(
         targets: where the outputs will stand.
         json_file: where the report will stand, if there is to be one.
         force: whether files that exist may be replaced.
+        options: what the run was told, for its report.
 
     Raises:
         BnfoldError, OSError: as for `Outputs.claim` and `Outputs.write`.
     """
     read = [Path(path) for path in inputs if path is not None]
+    written = [*map(Path, targets)]
     report_file = None if json_file is None else Path(json_file)
     reports = [] if report_file is None else [report_file]
     try:
         with Outputs() as outputs:
             if targets or reports:
-                outputs.claim([*map(Path, targets), *reports], read, force)
-            yield Recorded(outputs, report_file)
+                outputs.claim([*written, *reports], read, force)
+            run = Run(told(**options or {}), tuple(map(File.of, read)))
+            yield Recorded(outputs, run, written, report_file)
     except CheckFailedError as error:
-        if error.report is not None and report_file is not None:
+        if error.report is not None:
             with Outputs() as outputs:
-                outputs.claim(reports, read, force)
-                Recorded(outputs, report_file).save(error.report)
+                if reports:
+                    outputs.claim(reports, read, force)
+                error.report = Recorded(outputs, run, (), report_file).save(error.report)
         raise

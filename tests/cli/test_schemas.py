@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from conftest import EXAMPLE
@@ -13,7 +15,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
-COMMANDS = ("accuracy", "bench", "prune", "reader", "report", "runtimes", "verify")
+import bnfold
+
+COMMANDS = ("accuracy", "bench", "prune", "reader", "report", "run", "runtimes", "verify")
 SCHEMAS = {
     path.name: json.loads(path.read_text(encoding="utf-8"))
     for path in (resources.files("bnfold") / "schemas").iterdir()
@@ -28,6 +32,15 @@ def check(document: dict) -> None:
     """Hold a document to the schema that its own `format` names."""
     kind = document["format"].removeprefix("bnfold.").partition("/")[0]
     Draft202012Validator(SCHEMAS[f"{kind}.schema.json"], registry=REGISTRY).validate(document)
+
+
+def check_run(said: dict) -> None:
+    """Hold what a report says of its run to the files that are there."""
+    assert said["version"] == bnfold.__version__
+    for file in (*said["inputs"], *said["outputs"]):
+        path = Path(file["path"])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        assert file["sha256"] == digest
 
 
 @pytest.fixture
@@ -49,6 +62,7 @@ def report_of(run):
         ran = run(*arguments, "--json", "-")
         document = json.loads(ran.out)
         check(document)
+        check_run(document["run"])
         return ran.code, document
 
     return report_of
@@ -89,6 +103,9 @@ def test_merge(report_of, pair):
     assert code == 0
     assert report["layers"]
     assert report["engines"]
+    assert [len(report["run"][files]) for files in ("inputs", "outputs")] == [2, 2]
+    assert report["run"]["options"]["eps"] is None
+    assert report["run"]["options"]["phase"] == "TEST"
 
 
 def test_merge_with_a_verification(report_of, pair, opencv):

@@ -96,9 +96,16 @@ def accuracy(
             installed; the message is one line that says where, what and what to do.
     """
     bounds = _Bounds.of(max_drop, min_top1, top)
+    options = {
+        "root": root, "preprocess": preprocess, "max_drop": max_drop, "min_top1": min_top1,
+        "top": top, "batch": batch, "limit": limit, "workers": workers, "max_bad": max_bad,
+        "output_blob": output_blob, "runtime": runtime, "threads": threads,
+        "caffe_root": caffe_root,
+    }  # fmt: skip
     with one_line_errors():
         files = PairFiles.of(model, weights, folded_model, folded_weights)
-        with recorded([*files.all, images], json_file=json_file, force=force) as record:
+        read = [*files.all, images, annotations, labelmap]
+        with recorded(read, json_file=json_file, force=force, options=options) as record:
             files.ready()
             with pick(
                 runtime, files.networks, threads=threads, caffe_root=caffe_root
@@ -115,8 +122,7 @@ def accuracy(
                 )  # fmt: skip
                 run.through(stream, min(len(source), limit or len(source)), progress)
                 report = run.report(files, source, bounds)
-            record.save(report)
-    return report
+            return record.save(report)
 
 
 class _Bounds(NamedTuple):

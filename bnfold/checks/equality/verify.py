@@ -46,11 +46,11 @@ def verify(
     with one_line_errors():
         files = PairFiles.of(model, weights, folded_model, folded_weights)
         chosen = options or VerifyOptions()
-        with recorded([*files.all, chosen.images], json_file=json_file, force=force) as record:
+        read, told = [*files.all, chosen.images], vars(chosen)
+        with recorded(read, json_file=json_file, force=force, options=told) as record:
             plan = _default_plan(files)
             found = compare_networks(files, chosen.knowing(plan.altered, plan.ahead), progress)
-            record.save(found)
-    return found
+            return record.save(found)
 
 
 def _default_plan(files: PairFiles) -> Plan:

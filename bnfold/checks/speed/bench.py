@@ -83,7 +83,11 @@ def bench(
     with one_line_errors():
         files = PairFiles.of(model, weights, folded_model, folded_weights)
         job = _Job(files.networks, threads, caffe_root, progress or (lambda what, done: None))
-        with recorded(files.all, json_file=json_file, force=force) as record:
+        options = {
+            "batch": batch, "threads": threads, "seconds": seconds, "repeats": repeats,
+            "runtime": runtime, "caffe_root": caffe_root,
+        }  # fmt: skip
+        with recorded(files.all, json_file=json_file, force=force, options=options) as record:
             files.ready()
             before, after = _counts(files.original), _counts(files.folded)
             with pick(
@@ -107,8 +111,7 @@ def bench(
                 *files.all, engine.name, engine.version, picked.why, threads, shapes, before,
                 after, removed, job.weigh(engine.name, settings, measured),
             )  # fmt: skip
-            record.save(report)
-    return report
+            return record.save(report)
 
 
 class _Job(NamedTuple):

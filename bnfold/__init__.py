@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bnfold.checks.speed.bench import bench
     from bnfold.checks.speed.report import BenchReport
     from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
+    from bnfold.evidence.attest import attest, check_attestation
+    from bnfold.evidence.check import AttestationCheck, Attested
     from bnfold.fold import (
         Branches,
         Code,
@@ -41,7 +43,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "accuracy": "bnfold.checks.accuracy.measure",
+    "attest": "bnfold.evidence.attest",
     "bench": "bnfold.checks.speed.bench",
+    "check_attestation": "bnfold.evidence.attest",
+    "AttestationCheck": "bnfold.evidence.check",
+    "Attested": "bnfold.evidence.check",
     "find_runtimes": "bnfold.api",
     "inspect": "bnfold.api",
     "inspect_for": "bnfold.api",
@@ -84,6 +90,8 @@ __all__ = [
     "AccuracyOptions",
     "AccuracyReport",
     "Answer",
+    "AttestationCheck",
+    "Attested",
     "BenchReport",
     "BnfoldError",
     "Branches",
@@ -113,7 +121,9 @@ __all__ = [
     "VerifyOptions",
     "__version__",
     "accuracy",
+    "attest",
     "bench",
+    "check_attestation",
     "find_runtimes",
     "inspect",
     "inspect_for",

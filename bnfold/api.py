@@ -14,7 +14,7 @@ from bnfold.graph import Phase
 from bnfold.merging.job import MergeJob, plan_only
 from bnfold.merging.report import Report, check_complete
 from bnfold.one_line import one_line_errors
-from bnfold.outputs import recorded
+from bnfold.outputs import described, json_document, recorded
 
 if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
@@ -35,6 +35,7 @@ def merge(
     force: bool = False,
     require_complete: bool = False,
     verify: bool | VerifyOptions = False,
+    attest: PathLike | None = None,
     json_file: PathLike | None = None,
     progress: Progress | None = None,
     **choices: Any,
@@ -53,6 +54,8 @@ def merge(
         require_complete: write nothing if an affine layer is left, as it was or as one Scale.
         verify: run both networks in an engine, and write nothing unless they are the same
             function; a VerifyOptions says how.
+        attest: where to write an in-toto Statement about the outputs, too: what they were made of,
+            what was folded, and what `verify` found.
         json_file: where to write the report as JSON, too: with the networks, or alone where a check
             fails.
         progress: for `verify`: is told after every batch how many inputs are done, and of how many.
@@ -73,13 +76,16 @@ def merge(
         raise BnfoldError("a dry run writes no network to verify; choose one of the two")
     if verify and options.phase is not Phase.TEST:
         raise BnfoldError("engines run phase TEST, and so cannot verify a merge for TRAIN")
+    if attest is not None and dry_run:
+        raise BnfoldError("a dry run writes no network to attest; choose one of the two")
     with one_line_errors():
         job = MergeJob.of(model, weights, output_model, output_weights, options)
         targets = () if dry_run else job.targets
         told = {**vars(options), "require_complete": require_complete, "verify": verify}
         with recorded(
-            [model, weights], targets, json_file=json_file, force=force, options=told
-        ) as record:
+            [model, weights], targets,
+            json_file=json_file, force=force, beside=attest, options=told,
+        ) as record:  # fmt: skip
             report = job.rehearse() if dry_run else job.write(record.outputs)
             check_complete(report, require_complete)
             if verify:
@@ -87,7 +93,14 @@ def merge(
 
                 how = None if verify is True else verify
                 report = verified(report, record.outputs, how, progress)
-            return record.save(report)
+            report = record.save(report)
+            if attest is not None:
+                from bnfold.evidence.statement import statement
+
+                target = Path(attest)
+                said = statement((str(model), described(report)), [], target)
+                record.outputs.write(target, json_document(said))
+            return report
 
 
 def inspect(

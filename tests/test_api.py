@@ -183,8 +183,9 @@ ALLOWED = {
         *("runtimes", "merging", "pruning", "network_files", "outputs", "one_line"),
         *("summary", "whole", "import_path", "fold", "graph", "prototxt", "caffemodel", "errors"),
     },
+    "evidence": {"outputs", "one_line", "errors", "spelling", "summary", "whole"},
     "api": {
-        *("checks", "runtimes", "pruning", "merging", "reading", "outputs", "one_line"),
+        *("checks", "evidence", "runtimes", "pruning", "merging", "reading", "outputs", "one_line"),
         *("fold", "graph", "errors"),
     },
 }

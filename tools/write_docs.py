@@ -61,6 +61,7 @@ FORMATS = {
     "accuracy": "accuracy",
     "bench": "bench",
     "prune": "prune",
+    "attest": "attest --check",
     "runtimes": "runtimes",
 }
 
@@ -74,7 +75,9 @@ def refusals() -> str:
 def json_page() -> str:
     """The page of JSON formats."""
     header = "\n## The header of every report: `run`\n\n" + _described("run", _schema("run"))
-    return HEAD + JSON + header + "".join(map(_format, FORMATS))
+    statement = "\n## The statement of `--attest`: an in-toto Statement\n\n"
+    statement += _described("attestation", _schema("attestation"))
+    return HEAD + JSON + header + "".join(map(_format, FORMATS)) + statement
 
 
 def _schema(name: str) -> dict[str, Any]:

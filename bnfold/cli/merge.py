@@ -56,6 +56,12 @@ from bnfold.cli.options import (
     help="If a batch norm or another per-channel layer stays, in whatever form, write nothing and "
     "exit with 1.",
 )
+@click.option(
+    "--attest",
+    type=OUTPUT,
+    metavar="P",
+    help="Write an unsigned in-toto Statement about the outputs to file P, too.",
+)
 @runtime_options
 @report_options
 def merge(
@@ -67,6 +73,7 @@ def merge(
     verify: bool,
     tolerance: float | None,
     require_complete: bool,
+    attest: Path | None,
     runtime: str,
     caffe_root: Path | None,
     threads: int | None,
@@ -107,6 +114,7 @@ def merge(
             force=force,
             require_complete=require_complete,
             verify=how or False,
+            attest=attest,
             json_file=json_target.file,
             progress=lambda done, total: tell(done, total, "verifying"),
         )

@@ -12,8 +12,17 @@ is written down in docs/guarantees.md.
 
 from .commit import settle
 from .json_document import json_document
-from .recorded import Recorded, document, recorded
+from .recorded import Recorded, described, document, recorded
 from .run import Run
 from .writing import Outputs
 
-__all__ = ["Outputs", "Recorded", "Run", "document", "json_document", "recorded", "settle"]
+__all__ = [
+    "Outputs",
+    "Recorded",
+    "Run",
+    "described",
+    "document",
+    "json_document",
+    "recorded",
+    "settle",
+]

@@ -36,12 +36,17 @@ class Reported(Protocol):
 R = TypeVar("R", bound=Reported)
 
 
-def document(report: Reported) -> bytes:
-    """A report as the JSON document that is written or printed: with what its `run` says."""
+def described(report: Reported) -> dict[str, Any]:
+    """A report as the JSON object that is written or printed: with what its `run` says."""
     content = report.to_json()
     if report.run is not None:
         content = {"format": content["format"], "run": report.run.to_json(), **content}
-    return json_document(content)
+    return content
+
+
+def document(report: Reported) -> bytes:
+    """A report as the JSON document that is written or printed."""
+    return json_document(described(report))
 
 
 class Recorded:
@@ -83,6 +88,7 @@ def recorded(
     *,
     json_file: PathLike | None,
     force: bool,
+    beside: PathLike | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Iterator[Recorded]:
     """Claim what a run writes before any work is done, and have it appear when all is done.
@@ -94,6 +100,7 @@ def recorded(
         targets: where the outputs will stand.
         json_file: where the report will stand, if there is to be one.
         force: whether files that exist may be replaced.
+        beside: where another file about the targets will stand, if there is to be one.
         options: what the run was told, for its report.
 
     Raises:
@@ -101,12 +108,13 @@ def recorded(
     """
     read = [Path(path) for path in inputs if path is not None]
     written = [*map(Path, targets)]
+    about = [] if beside is None else [Path(beside)]
     report_file = None if json_file is None else Path(json_file)
     reports = [] if report_file is None else [report_file]
     try:
         with Outputs() as outputs:
-            if targets or reports:
-                outputs.claim([*written, *reports], read, force)
+            if written or about or reports:
+                outputs.claim([*written, *about, *reports], read, force)
             run = Run(told(**options or {}), tuple(map(File.of, read)))
             yield Recorded(outputs, run, written, report_file)
     except CheckFailedError as error:

@@ -17,7 +17,19 @@ from referencing import Registry, Resource
 
 import bnfold
 
-COMMANDS = ("accuracy", "bench", "prune", "reader", "report", "run", "runtimes", "verify")
+COMMANDS = (
+    "accuracy",
+    "attest",
+    "attestation",
+    "bench",
+    "prune",
+    "reader",
+    "report",
+    "run",
+    "runtimes",
+    "verify",
+)
+OPENCV = ("--runtime", "opencv")
 SCHEMAS = {
     path.name: json.loads(path.read_text(encoding="utf-8"))
     for path in (resources.files("bnfold") / "schemas").iterdir()
@@ -186,6 +198,16 @@ def test_prune_and_prune_with_merge_and_images(report_of, pair, folder, opencv):
     assert code == 0
     assert report["merged"]["layers"]
     assert report["accuracy"]["images"] == 24
+
+
+def test_attest(report_of, pair, folder, opencv):
+    code, _ = report_of("merge", *pair, "--attest", folder / "said.json", "--verify", *OPENCV)
+    assert code == 0
+    statement = json.loads((folder / "said.json").read_text())
+    schema = SCHEMAS["attestation.schema.json"]
+    Draft202012Validator(schema, registry=REGISTRY).validate(statement)
+    code, report = report_of("attest", "--check", folder / "said.json")
+    assert (code, report["passed"]) == (0, True)
 
 
 def test_runtimes(report_of):

@@ -35,9 +35,13 @@ docs: $(VENV)/.dev
 demo: $(VENV)/.demo
 	@PATH="$(abspath $(BIN)):$$PATH" examples/digits/demo.sh
 
-# In as many processes as there are cores, in an order whose seed the last lines name (SEED repeats).
+# In as many processes as there are cores, in an order whose seed the last lines name (SEED repeats
+# it, and the examples that hypothesis draws). The tests start hundreds of commands: without
+# bytecode on disk, each would compile bnfold anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist worksteal $(if $(SEED),-p randomly --randomly-seed=$(SEED))
+	$(BIN)/python -m pytest -n auto --dist worksteal \
+	    $(if $(SEED),-p randomly --randomly-seed=$(SEED) --hypothesis-seed=$(SEED))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

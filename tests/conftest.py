@@ -11,9 +11,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from bnfold.checks.speed import rounds
 from bnfold.fold import driver, options
 from bnfold.runtimes import EngineMissingError, open_runtime
+
+# Whoever else uses the machine decides how long an example takes: that says nothing of bnfold.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 TOOLS = Path(__file__).parent.parent / "tools"
@@ -84,6 +90,23 @@ def _proven(run):
         return changed
 
     return proven
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk():
+    """Wait for no disk: no test takes the power away. Commands in their own processes do wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Like fsync, it refuses what is no open file.
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cold_engines():
+    """Measure without warming up: no test judges a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "_WARM_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture

@@ -89,6 +89,8 @@ def read_float(text: str) -> float:
 
 def read_string(text: str) -> str:
     """Read one or more quoted strings, with what may stand between them, as one string."""
+    if text.count(text[0]) == 2 and text[-1] == text[0] and "\\" not in text and text.isascii():
+        return text[1:-1]
     parts: list[bytes] = []
     for match in _PIECE.finditer(text):
         piece = match[1] if match[1] is not None else match[2]

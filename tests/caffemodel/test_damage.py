@@ -66,7 +66,7 @@ def test_the_whole_file_is_fine():
     assert use_all_of(WHOLE) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4))
 def test_changed_bytes(changes):
     data = bytearray(WHOLE)
@@ -75,13 +75,13 @@ def test_changed_bytes(changes):
     check(bytes(data))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(WHOLE)), st.integers(0, len(WHOLE)), st.binary(max_size=12))
 def test_bytes_lost_and_put_in(start, stop, extra):
     check(WHOLE[:start] + extra + WHOLE[stop:])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60))
 def test_any_bytes_at_all(body):
     check(body)

@@ -9,7 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Model
 
@@ -117,9 +117,7 @@ def check(folder, text, weights, options):
         assert snapshot(folder) == before
 
 
-MANY = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+MANY = settings(max_examples=250, database=None)
 
 
 @MANY

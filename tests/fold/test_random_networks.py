@@ -310,7 +310,6 @@ def assert_same_numbers(runtime, merged, tolerance=2e-3) -> None:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -16,9 +16,7 @@ from bnfold.prototxt import parse
 
 from .networks import Growing, convolution, matrix, networks
 
-RELAXED = settings(
-    max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+RELAXED = settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None)
 
 
 def cost_of(text, weights=None, name="a", treat_as=None):

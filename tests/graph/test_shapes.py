@@ -12,9 +12,7 @@ from bnfold.prototxt import parse
 from .conftest import shapes_of
 from .networks import networks
 
-RELAXED = settings(
-    max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+RELAXED = settings(max_examples=300, suppress_health_check=list(HealthCheck), database=None)
 
 
 def chain(*bodies, shape="dim: 2 dim: 6 dim: 9 dim: 7"):

@@ -20,12 +20,6 @@ OLD = (b"old model", b"old weights", b"old report")
 NEW = (b"new model, longer", b"new weights, longer", b"new report, longer")
 
 
-@pytest.fixture(autouse=True)
-def quick_disk(monkeypatch):
-    """A kill loses nothing that the system has: waiting for the disk would show no more."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def content(paths):
     return tuple(path.read_bytes() if path.exists() else None for path in paths)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,24 +19,33 @@ SCALARS = [
 BLANKS = [" ", " ", "  ", "\t"]
 
 
-@functools.lru_cache(typed=True)
-def one_of(*options: Any) -> Any:
-    """A strategy that is made once: making one takes longer than drawing from it."""
-    return st.sampled_from(options)
+BYTES = st.binary(min_size=40, max_size=40)
 
 
-class Writer:
-    """Writes a random file; draws what to write next as it goes."""
+class Picker:
+    """Picks one of a few options by a byte of many: a draw for each would take most of the time."""
 
     def __init__(self, draw: Any) -> None:
         self.draw = draw
+        self.drawn: Iterator[int] = iter(b"")
+
+    def pick(self, options: Sequence[Any]) -> Any:
+        byte = next(self.drawn, None)
+        if byte is None:
+            self.drawn = iter(self.draw(BYTES))
+            byte = next(self.drawn)
+        return options[byte % len(options)]
+
+
+class Writer(Picker):
+    """Writes a random file; picks what to write next as it goes."""
+
+    def __init__(self, draw: Any) -> None:
+        super().__init__(draw)
         self.parts: list[str] = []
-        self.newline = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+        self.newline = self.pick(["\n", "\n", "\r\n"])
         self.comments = 0
         self.room = 14
-
-    def pick(self, options: list[Any]) -> Any:
-        return self.draw(one_of(*options))
 
     def comment(self) -> str:
         self.comments += 1
@@ -86,7 +95,7 @@ class Writer:
             style, one_line = 0, True
         separator = self.pick(["", "", "", ",", ";"])
         self.parts.append(self.gap(level, style, needs_blank=False))
-        for _ in range(self.draw(st.integers(0, 4 if level else 5))):
+        for _ in range(self.pick(range(5 if level else 6))):
             if self.room <= 0:
                 break
             self.room -= 1
@@ -109,7 +118,7 @@ class Writer:
             self.message(level, style == 0)
         else:
             self.parts += [blank(), ":", blank(), "["]
-            for index in range(self.draw(st.integers(0, 3))):
+            for index in range(self.pick(range(4))):
                 if index:
                     self.parts += [blank(), ","]
                 self.parts.append(blank())
@@ -123,12 +132,12 @@ class Writer:
 @st.composite
 def texts(draw: Any) -> str:
     writer = Writer(draw)
-    if draw(st.integers(0, 9)) == 0:
+    if writer.pick(range(10)) == 9:
         writer.parts.append("\ufeff")
-    if draw(st.integers(0, 4)) == 0:
+    if writer.pick(range(5)) == 4:
         writer.parts.append(writer.comment() + writer.newline)
-    writer.body(0, one_line=draw(st.integers(0, 9)) == 0)
-    if draw(st.integers(0, 6)) == 0:
+    writer.body(0, one_line=writer.pick(range(10)) == 9)
+    if writer.pick(range(7)) == 6:
         writer.parts.append(writer.comment())
     return "".join(writer.parts)
 
@@ -223,19 +232,19 @@ def edit(draw: Any, document: Document, *, kinds: list[str]) -> Edited:
     edited = Edited(document)
     messages = messages_of(document.root)
     fields = [each for message in messages for each in message.fields]
-    for _ in range(draw(st.integers(1, 7))):
-        kind = draw(st.sampled_from(kinds))
+    pick = Picker(draw).pick
+    for _ in range(pick(range(1, 8))):
+        kind = pick(kinds)
         if kind == "add":
-            message = draw(st.sampled_from(messages))
+            message = pick(messages)
             where = {}
-            if message.fields and draw(st.booleans()):
-                where["after"] = draw(st.sampled_from(message.fields))
-            name = draw(st.sampled_from([*NAMES, "new"]))
-            edited.add(message, name, draw(st.sampled_from(NEW_VALUES)), **where)
+            if message.fields and pick([False, True]):
+                where["after"] = pick(message.fields)
+            edited.add(message, pick([*NAMES, "new"]), pick(NEW_VALUES), **where)
         elif fields:
-            target = draw(st.sampled_from(fields))
+            target = pick(fields)
             if kind == "remove":
                 edited.remove(target)
             elif not isinstance(target.value, Message):
-                edited.replace(target, draw(st.sampled_from(NEW_VALUES[:5])))
+                edited.replace(target, pick(NEW_VALUES[:5]))
     return edited

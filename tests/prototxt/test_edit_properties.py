@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bnfold.prototxt import parse
 
 from .documents import Edited, edit, model_of, texts
 
-SETTINGS = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=250)
 
 
 @SETTINGS

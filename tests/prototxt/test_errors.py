@@ -148,7 +148,7 @@ def read_everything(text: str) -> None:
             stack.extend(field.value.fields)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(
         st.sampled_from("ab0 19.-\n\r\t\"'\\{}<>[]:,;#/xuefn\0\ufeffé\u2028\udc80"), max_size=40
@@ -158,7 +158,7 @@ def test_garbage_raises_nothing_but_prototxt_errors(text: str) -> None:
     assert "\n" not in error_of(lambda: read_everything(text))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts(), st.data())
 def test_damaged_files_raise_nothing_but_prototxt_errors(text: str, data: Any) -> None:
     for _ in range(data.draw(st.integers(1, 3))):

@@ -106,7 +106,7 @@ NODES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(NODES, st.booleans(), st.booleans(), st.booleans(), st.booleans())
 def test_what_protobuf_writes_reads_as_what_it_wrote(
     values: dict[str, Any], one_line: bool, pointy: bool, utf8: bool, short: bool

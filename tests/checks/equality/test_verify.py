@@ -67,7 +67,7 @@ def test_what_is_compared_with_what(pair, check):
     assert found.outputs[0].difference.cosine == pytest.approx(1, abs=1e-9)
 
 
-def test_a_real_network_passes(real_models, check, tmp_path):
+def test_a_real_network_passes(real_models, opencv, tmp_path):
     folder = real_models("nsfw")
     model, weights = folder / "deploy.prototxt", next(folder.glob("*.caffemodel"))
     out = {"output_model": tmp_path / "f.prototxt", "output_weights": tmp_path / "f.caffemodel"}

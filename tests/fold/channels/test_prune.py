@@ -224,7 +224,6 @@ def networks(draw):
 
 @settings(
     max_examples=30,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -254,7 +253,6 @@ def inside(length: int, window: tuple[int, int, int, int]) -> np.ndarray:
 
 @settings(
     max_examples=40,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

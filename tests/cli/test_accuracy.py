@@ -1,8 +1,6 @@
 """`bnfold accuracy`: what it prints, its exit codes, its options."""
 
 import json
-import os
-import pty
 import subprocess
 import sys
 
@@ -11,6 +9,8 @@ import pytest
 
 from tests.checks.pictures import brightest, flat, write_list
 from tests.conftest import EXAMPLE
+
+from .terminals import on_terminal
 
 IMAGES = [
     ("red.png", flat(10, 20, 200), 2),
@@ -131,27 +131,11 @@ def test_there_is_no_progress_in_a_pipe(arguments):
 
 
 def test_there_is_progress_on_a_terminal(arguments):
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
-        command(arguments), stderr=theirs, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                data = os.read(ours, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not data:
-                break
-            shown += data
-        out = process.communicate()[0]
-    os.close(ours)
-    assert process.returncode == 0
-    assert b"4/4" in shown
-    assert b"images/s" in shown
-    assert "\x1b" not in out
+    done = on_terminal(command(arguments), "stderr", columns=100)
+    assert done.code == 0
+    assert "4/4" in done.terminal
+    assert "images/s" in done.terminal
+    assert "\x1b" not in done.other
 
 
 def test_quiet_prints_nothing(run, arguments):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
 import sys
 
 import pytest
 from models import Model
 
 import bnfold
+
+from .terminals import on_terminal
 
 
 @pytest.fixture
@@ -72,27 +71,10 @@ def test_what_cannot_be_done_is_one_line(refused, options, pair):
 
 
 def test_report_on_a_terminal_is_a_table(options):
-    ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [sys.executable, "-m", "bnfold", *options],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "COLUMNS": "80", "TERM": "dumb"},
-        check=True,
-    )
-    os.close(theirs)
-    assert done.stderr == b""
-    text = b""
-    while True:
-        try:
-            piece = os.read(ours, 4096)
-        except OSError:
-            break
-        if not piece:
-            break
-        text += piece
-    os.close(ours)
-    lines = [line.rstrip() for line in text.decode().splitlines()]
+    command = [sys.executable, "-m", "bnfold", *options]
+    done = on_terminal(command, "stdout", columns=80, term="dumb")
+    assert (done.code, done.other) == (0, "")
+    lines = [line.rstrip() for line in done.plain.splitlines()]
     (head,) = (line for line in lines if "original" in line)
     assert head.split() == ["original", "folded", "ratio", "limit"]
     rows = {line[:10].strip(): line.split() for line in lines}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -13,6 +11,8 @@ import pytest
 from models import Model
 
 import bnfold
+
+from .terminals import on_terminal
 
 
 def network() -> Model:
@@ -77,23 +77,9 @@ def test_quiet_prints_warnings_and_nothing_else(merge):
 
 def test_report_on_a_terminal_is_a_table(pair):
     command = [sys.executable, "-m", "bnfold", "inspect", "--model", str(pair[0])]
-    parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "140", "NO_COLOR": "1"}
-    process = subprocess.Popen(command, stdout=child, stderr=subprocess.PIPE, env=environment)
-    os.close(child)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(parent, 4096)
-        except OSError:  # EIO: what Linux says when the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    process.stderr.close()
-    assert process.wait() == 0
-    os.close(parent)
-    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
+    done = on_terminal(command, "stdout", columns=140, NO_COLOR="1")
+    assert done.code == 0
+    lines = done.plain.splitlines()
     assert lines[0].split() == ["line", "layer", "type", "what", "happens"]
     assert any("folded into c, with a new bias in c" in line for line in lines)
     assert any("became one Scale: TanH layer 'r' is in the way" in line for line in lines)

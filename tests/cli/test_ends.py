@@ -30,7 +30,7 @@ def shell(line: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         ["bash", "-c", f'"$@" {line}', "bash", *COMMAND, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -132,15 +132,13 @@ class Late:
 
 def command(**options):
     Late()
-    time.sleep(100)
+    time.sleep(1000)
 
 app.cli.main = command
 app.main()
 """
-    start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
-    assert time.monotonic() - start < 90
 
 
 def test_an_interrupt_at_any_moment_leaves_no_traceback_and_no_part_of_an_output(files, tmp_path):
@@ -159,7 +157,7 @@ def test_an_interrupt_at_any_moment_leaves_no_traceback_and_no_part_of_an_output
         assert process.stdout.readline() == "on\n"
         time.sleep(rng.uniform(0.02, 0.4))
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         assert "Traceback" not in err
         assert process.returncode in (0, 130, -signal.SIGINT)
         made = set(tmp_path.iterdir()) - before

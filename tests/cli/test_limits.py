@@ -36,7 +36,7 @@ def special(request, tmp_path):
     return path
 
 
-ENDS = {"timeout": 60, "capture_output": True, "text": True}
+ENDS = {"timeout": 300, "capture_output": True, "text": True}
 
 ALL = """
 import json, sys

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import pty
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +17,8 @@ import bnfold
 from bnfold.cli import progress, terminal
 from bnfold.outputs import json_document
 from bnfold.printable import printable
+
+from .terminals import on_terminal
 
 HOSTILE = {
     "\x1b[31mred": "\\x1b[31mred",
@@ -70,25 +69,12 @@ def test_a_report_in_a_pipe_shows_them_escaped(model, run):
     assert f" norm {shown} (BatchNorm)" in ran.out
 
 
-def on_terminal(arguments: list[str], columns: int) -> str:
+def terminal_of(arguments: list[str], columns: int) -> str:
     """What a command prints on a terminal of so many columns, without rich's own colours."""
     command = [sys.executable, "-m", "bnfold", *map(str, arguments)]
-    parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
-    process = subprocess.Popen(command, stdout=child, stderr=child, env=environment)
-    os.close(child)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(parent, 4096)
-        except OSError:  # EIO: what Linux says when the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    assert process.wait() == 0
-    os.close(parent)
-    return re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).replace("\r\n", "\n")
+    done = on_terminal(command, "stdout", "stderr", columns=columns)
+    assert done.code == 0
+    return done.plain
 
 
 @pytest.mark.parametrize("columns", [60, 300])
@@ -101,7 +87,7 @@ def test_a_terminal_shows_them_escaped_and_markup_as_it_is(tmp_path, columns):
         text = text.replace(f"NORM{i}.", f"norm {quoted(name)}")
     path = tmp_path / "net.prototxt"
     path.write_text(text)
-    out = on_terminal(["inspect", "--model", path], columns)
+    out = terminal_of(["inspect", "--model", path], columns)
     assert is_plain(out)
     # The escape sequences that were taken out above are rich's own, and none is a name's.
     for shown in HOSTILE.values():
@@ -179,7 +165,7 @@ def test_names_are_never_cut_so_that_two_look_alike(tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_text(net.text)
     for columns in (40, 80, 200):
-        out = on_terminal(["inspect", "--model", path], columns)
+        out = terminal_of(["inspect", "--model", path], columns)
         assert all(name in out for name in names)
 
 

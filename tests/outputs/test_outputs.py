@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -260,7 +259,7 @@ def test_termination_in_the_midst_of_a_merge_leaves_nothing(sent, tmp_path):
     # The blob's values come slowly, so that the signal surely arrives while they are written.
     slow = (
         "import sys, time; from bnfold.fold import weights; from bnfold.cli import main\n"
-        "def crawl(*_): print('here', flush=True); time.sleep(60)\n"
+        "def crawl(*_): print('here', flush=True); time.sleep(600)\n"
         "weights._multiply = crawl\n"
         "main()"
     )
@@ -270,10 +269,8 @@ def test_termination_in_the_midst_of_a_merge_leaves_nothing(sent, tmp_path):
     # The weights, and the locks of both outputs.
     assert len(snapshot(folder)) == 2 + 3
     process.send_signal(sent)
-    start = time.monotonic()
-    assert process.wait(timeout=20) == 128 + sent
+    assert process.wait(timeout=300) == 128 + sent
     process.stdout.close()
-    assert time.monotonic() - start < 20
     assert snapshot(folder) == before
 
 

@@ -71,7 +71,7 @@ def test_reading_goes_on_while_a_batch_is_used():
 
     stream = batches([sample(0), Sample("later", 1, later)], steps(), 1, workers=1)
     next(stream)
-    assert seen.wait(10)
+    assert seen.wait(60)
 
 
 def test_threads_end_with_the_stream():

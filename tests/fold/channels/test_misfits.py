@@ -177,7 +177,7 @@ def peak(*arguments: str) -> float:
         "bnfold.merge(*sys.argv[1:], dry_run=True); print(peak_memory() / 2**20)"
     )
     command = [sys.executable, "-c", code, *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, preexec_fn=bound)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=bound)
     assert ran.returncode == 0, ran.stderr
     return float(ran.stdout)
 

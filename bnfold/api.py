@@ -36,6 +36,7 @@ def merge(
     require_complete: bool = False,
     verify: bool | VerifyOptions = False,
     attest: PathLike | None = None,
+    onto: PathLike | None = None,
     json_file: PathLike | None = None,
     progress: Progress | None = None,
     **choices: Any,
@@ -56,6 +57,9 @@ def merge(
             function; a VerifyOptions says how.
         attest: where to write an in-toto Statement about the outputs, too: what they were made of,
             what was folded, and what `verify` found.
+        onto: write weights for this prototxt, which somebody else wrote, which stays as it is and
+            which must be the folded network; layers may have other names in it. No prototxt is
+            written then. `model` may be a training definition, read as it runs in phase TEST.
         json_file: where to write the report as JSON, too: with the networks, or alone where a check
             fails.
         progress: for `verify`: is told after every batch how many inputs are done, and of how many.
@@ -79,11 +83,11 @@ def merge(
     if attest is not None and dry_run:
         raise BnfoldError("a dry run writes no network to attest; choose one of the two")
     with one_line_errors():
-        job = MergeJob.of(model, weights, output_model, output_weights, options)
+        job = MergeJob.of(model, weights, output_model, output_weights, options, onto=onto)
         targets = () if dry_run else job.targets
         told = {**vars(options), "require_complete": require_complete, "verify": verify}
         with recorded(
-            [model, weights], targets,
+            job.inputs, targets,
             json_file=json_file, force=force, beside=attest, options=told,
         ) as record:  # fmt: skip
             report = job.rehearse() if dry_run else job.write(record.outputs)

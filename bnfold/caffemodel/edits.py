@@ -19,6 +19,7 @@ class LayerEdit:
     """How a layer's record changes. What is left at None stays as it is, byte for byte.
 
     remove: leave the record out; everything else is then ignored.
+    name: its new name. Caffe gives weights to the layer of that name.
     type: its new type, as "Scale". A V1 record can only take the types that V1 has a number for.
     bottoms, tops: its new inputs and outputs; written only where the record carries some of its
         own, since Caffe takes them from the prototxt.
@@ -36,6 +37,7 @@ class LayerEdit:
     """
 
     remove: bool = False
+    name: str | None = None
     type: str | None = None
     bottoms: tuple[str, ...] | None = None
     tops: tuple[str, ...] | None = None

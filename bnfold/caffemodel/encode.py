@@ -60,9 +60,10 @@ def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> P
     body: Pieces = []
     named = _renamed_fields(file, record, edit)
     type_wire = VARINT if record.is_v1 else BYTES
-    if edit.type is not None and not _carries(record, layout.type, type_wire):
-        # Unlike the rest, the type is written even if the record has none: it says what it is.
-        body.extend(named[layout.type, type_wire])
+    for number, wire in ((layout.name, BYTES), (layout.type, type_wire)):
+        # Unlike the rest, these are written even if the record has none: they say what it is.
+        if (number, wire) in named and not _carries(record, number, wire):
+            body.extend(named[number, wire])
     params = edit_params(file, record, edit.params)
     dropped = dropped_fields(file, record, edit.drop)
     blobs = _new_blobs(file, record, edit.blobs) if edit.blobs is not None else None
@@ -90,9 +91,11 @@ def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> P
 def _renamed_fields(
     file: WeightsFile, record: BinaryRecord, edit: LayerEdit
 ) -> dict[tuple[int, int], Pieces]:
-    """Return what stands in place of all fields of a number and wire type: type and blob names."""
+    """Return what stands in place of all fields of a number and wire type: names and type."""
     layout = record.layout
     fields: dict[tuple[int, int], Pieces] = {}
+    if edit.name is not None:
+        fields[layout.name, BYTES] = [text_field(layout.name, edit.name)]
     if edit.type is not None:
         wire = VARINT if record.is_v1 else BYTES
         fields[layout.type, wire] = [_type_field(file, record.is_v1, edit.type, record.name)]

@@ -10,6 +10,7 @@ import click
 from bnfold.cli.fold_options import fold_options, merge_options
 from bnfold.cli.merge_verify import show_verification, verify_options
 from bnfold.cli.options import (
+    FILE,
     OUTPUT,
     JsonTarget,
     pair_options,
@@ -34,6 +35,13 @@ from bnfold.cli.options import (
     type=OUTPUT,
     metavar="P",
     help="Where to write the caffemodel  [default: x.folded.caffemodel beside the input]",
+)
+@click.option(
+    "--onto",
+    type=FILE,
+    metavar="PROTOTXT",
+    help="Write weights for this file, which must be the folded network under any names, and no "
+    "prototxt; MODEL may be a training definition.",
 )
 @fold_options()
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
@@ -69,6 +77,7 @@ def merge(
     weights: Path,
     output_model: Path | None,
     output_weights: Path | None,
+    onto: Path | None,
     dry_run: bool,
     verify: bool,
     tolerance: float | None,
@@ -94,6 +103,7 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel \\
           --output-model out/deploy.prototxt --output-weights out/x.caffemodel --force
       bnfold merge --model deploy.prototxt --weights x.caffemodel --verify --runtime opencv
+      bnfold merge --model train_val.prototxt --weights x.caffemodel --onto deploy.prototxt
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
     how = verify_options(verify, dry_run, values["phase"], tolerance, runtime, caffe_root, threads)
@@ -115,6 +125,7 @@ def merge(
             require_complete=require_complete,
             verify=how or False,
             attest=attest,
+            onto=onto,
             json_file=json_target.file,
             progress=lambda done, total: tell(done, total, "verifying"),
         )

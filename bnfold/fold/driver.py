@@ -42,6 +42,7 @@ from bnfold.fold.plan import Code, Fate, Outcome, Plan, Reason
 from bnfold.fold.rewrite import Choice, Context, Rewrite
 from bnfold.graph import Layer, Net, Value, infer_shapes
 from bnfold.graph.axes import Shape
+from bnfold.spelling import plural
 
 MOVES: tuple[Rewrite, ...] = (AbsorbShared(), AbsorbBackward(), AbsorbForward())
 """The rewrites that move chains; each has its turn when those before it have nothing to move."""
@@ -71,6 +72,7 @@ def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) 
                 context.shapes = infer_shapes(net)
         find_chains(context)
         _warn_of_eps(context)
+        _warn_of_misfits(context)
         moves = [*MOVES, *options.rewrites(), DropIdentities()]
         while any(rewrite.run(context) for rewrite in moves):
             pass
@@ -153,6 +155,16 @@ def _warn_of_eps(context: Context) -> None:
         context.plan.warnings.append(
             f"eps {context.reader.eps:g} is larger than most variances of '{swamped[0]}'{more}; "
             "the result is that of another network than the one that was trained"
+        )
+
+
+def _warn_of_misfits(context: Context) -> None:
+    """Say in one line which layers have no weights that they could compute with."""
+    reasons = [reason.text for reason in context.misfits.values()]
+    if reasons:
+        more = f" (and {plural(len(reasons) - 1, 'more layer')} like it)" if reasons[1:] else ""
+        context.plan.warnings.append(
+            f"{reasons[0]}{more}; Caffe refuses such a file, or starts such a layer anew"
         )
 
 

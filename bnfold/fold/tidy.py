@@ -128,7 +128,7 @@ class Tidy(OptionalRewrite):
         for layer in list(context.net.layers):
             if context.untrusted(layer) or not context.choice.allows(layer):
                 continue
-            if _is_nothing(context, layer):
+            if is_nothing(context, layer):
                 changed |= _drop(context, layer)
             elif layer.kind.name == "PReLU":
                 changed |= _simplify(context, layer)
@@ -148,7 +148,7 @@ class TidyAtLast(Tidy):
     last = True
 
 
-def _is_nothing(context: Context, layer: Layer) -> bool:
+def is_nothing(context: Context, layer: Layer) -> bool:
     """Whether a layer of one bottom hands it on as it is."""
     if len(layer.bottoms) != 1 or not layer.tops:
         return False

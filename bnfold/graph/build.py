@@ -17,6 +17,8 @@ def build(
     phase: Phase = Phase.TEST,
     weights: Weights | None = None,
     treat_as: Mapping[str, str] | None = None,
+    *,
+    alone: bool = False,
 ) -> Net:
     """Read the network that a prototxt describes, as it runs in a phase.
 
@@ -25,12 +27,15 @@ def build(
         phase: the phase to run it in; layers outside of it are kept apart.
         weights: the weights file; records are matched to layers by name, as Caffe does.
         treat_as: for layer types that Caffe has under another name, that name.
+        alone: leave out the layers outside of the phase, for whom nothing then needs to stay as it
+            is: the file is read for this phase only, and will not be written.
 
     Raises:
         PrototxtError: a layer or rule is malformed, two layers of the phase have one name,
             a bottom is produced by nobody (or only later), or a top by two layers.
     """
-    return _Builder(document, State.of(document.root, phase), weights, treat_as or {}).net()
+    state = State.of(document.root, phase)
+    return _Builder(document, state, weights, treat_as or {}, alone).net()
 
 
 def layer_fields(document: Document) -> list[Field]:
@@ -77,11 +82,13 @@ class _Builder:
         state: State,
         weights: Weights | None,
         treat_as: Mapping[str, str],
+        alone: bool,
     ) -> None:
         self.document = document
         self.state = state
         self.weights = weights
         self.treat_as = treat_as
+        self.alone = alone
         self.live: dict[str, Value] = {}
         self.layers: list[Layer] = []
         self.outside: list[Layer] = []
@@ -93,7 +100,7 @@ class _Builder:
             layer = self._read(index, field)
             if self._runs(layer):
                 self._add(layer)
-            else:
+            elif not self.alone:
                 self._add_outside(layer)
         memory = Memory(self.layers, inputs)
         return Net(self.document, self.layers, self.outside, inputs, self.weights, memory)

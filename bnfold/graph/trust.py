@@ -24,7 +24,7 @@ FUSED = words(
 )
 """Fields by which forks let a layer apply an activation to what it computed (intel/caffe: relu)."""
 
-_ANY_LAYER = words(
+ANY_LAYER = words(
     "name type bottom top loss_weight param blobs include exclude phase propagate_down blobs_lr "
     "weight_decay blob_share_mode forward_type backward_type forward_math backward_math"
 )
@@ -41,7 +41,7 @@ _OTHER_PARAMS = words(
 )
 """Messages that Caffe knows and that no type of the table reads."""
 
-_ELSEWHERE = _ANY_LAYER.union(_OTHER_PARAMS, *(known.params for known in LAYER_TYPES.values()))
+_ELSEWHERE = ANY_LAYER.union(_OTHER_PARAMS, *(known.params for known in LAYER_TYPES.values()))
 """These, and all messages whose owner is known: every other layer passes over them."""
 
 
@@ -121,7 +121,7 @@ def _sorted_out(layer: Layer, known: LayerType) -> ForkFields:
             windows |= names & known.window_fields
             foreign |= names - known.window_fields
             foreign.update(_foreign_values(one.name, inner))
-    unknown = sorted(name for name in foreign if not _is_harmless(name))
+    unknown = sorted(name for name in foreign if not is_harmless(name))
     return tuple(unknown), tuple(sorted(windows))
 
 
@@ -129,7 +129,7 @@ def _foreign_values(message: str, fields: Sequence[Field]) -> Iterator[str]:
     """What stands in a field for a choice that Caffe does not offer, as "operation: DIFF"."""
     for field in fields:
         choices = _choices(message, field.name)
-        if choices and not isinstance(field.value, Message) and not _is_harmless(field.name):
+        if choices and not isinstance(field.value, Message) and not is_harmless(field.name):
             try:
                 field.enum(choices)
             except PrototxtError:
@@ -147,6 +147,6 @@ def _choices(message: str, field: str) -> Mapping[str, int]:
     return {value.name: value.number for value in found.enum_type.values}
 
 
-def _is_harmless(name: str) -> bool:
+def is_harmless(name: str) -> bool:
     """Whether a field says who computes a layer, or what its weights were before training."""
     return name == "engine" or name == "filler" or name.endswith("_filler")

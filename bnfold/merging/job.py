@@ -12,12 +12,13 @@ from bnfold.aliases import PathLike
 from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
-from bnfold.graph import Net, build, infer_shapes
-from bnfold.merging.report import Counts, Report, after_writing
+from bnfold.graph import Net, infer_shapes
+from bnfold.merging.naming import naming
+from bnfold.merging.reading import read_net
+from bnfold.merging.report import Counts, Onto, Report, after_writing
 from bnfold.network_files import NetworkFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import Outputs, settle
-from bnfold.prototxt import load
 
 
 @dataclass(frozen=True)
@@ -26,31 +27,41 @@ class Folding:
 
     Attributes:
         stored: the weights file, open.
-        text: the new prototxt.
+        text: the new prototxt; None where the weights are for a file that there is.
         edits: what changes in the weights file, by layer name.
         additions: what is new in it.
         plan: what was decided.
         before, after: sizes, without that of the new weights file.
+        onto: what was found of the file that the weights are for, if there is one.
     """
 
     stored: Weights
-    text: bytes
+    text: bytes | None
     edits: dict[str, LayerEdit]
     additions: list[NewLayer]
     plan: Plan
     before: Counts
     after: Counts
+    onto: Onto | None = None
 
 
 @dataclass(frozen=True)
 class MergeJob:
-    """Which files to merge into which, and how."""
+    """Which files to merge into which, and how.
+
+    Attributes:
+        model, weights: the network.
+        output_model, output_weights: what is written; no model where `onto` is given.
+        options: how to fold.
+        onto: the prototxt that weights are wanted for, where somebody else wrote it.
+    """
 
     model: Path
     weights: Path
     output_model: Path
     output_weights: Path
     options: MergeOptions
+    onto: Path | None = None
 
     @classmethod
     def of(
@@ -61,14 +72,30 @@ class MergeJob:
         output_weights: PathLike | None,
         options: MergeOptions,
         word: str = "folded",
+        onto: PathLike | None = None,
     ) -> MergeJob:
-        """A job with default names for the outputs that are not given."""
+        """A job with default names for the outputs that are not given.
+
+        Raises:
+            BnfoldError: a prototxt is to be written and one that there is kept.
+        """
+        if onto is not None and output_model is not None:
+            raise BnfoldError(
+                f"weights are written for {onto}, which stays as it is, and no prototxt; leave out "
+                f"the output model {output_model}"
+            )
         files = NetworkFiles(Path(model), Path(weights))
         made = files.beside(word, output_model, output_weights)
-        return cls(files.model, files.weights, made.model, made.weights, options)
+        given = None if onto is None else Path(onto)
+        return cls(files.model, files.weights, made.model, made.weights, options, given)
 
     @property
-    def targets(self) -> tuple[Path, Path]:
+    def inputs(self) -> tuple[Path, ...]:
+        """What is read."""
+        return (self.model, self.weights, *([] if self.onto is None else [self.onto]))
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
         """What is written.
 
         Raises:
@@ -79,7 +106,8 @@ class MergeJob:
                 f"{self.model}: given as the model and as the weights; give a .prototxt and a "
                 ".caffemodel"
             )
-        return self.output_model, self.output_weights
+        made = self.output_model, self.output_weights
+        return made if self.onto is None else made[1:]
 
     def write(self, outputs: Outputs) -> Report:
         """Fold and write both files into `outputs`; they take their names when it is left."""
@@ -104,8 +132,10 @@ class MergeJob:
                 float32=self.options.float32,
             )
             size = os.fstat(descriptor).st_size
-        outputs.write(self.output_model, folding.text)
-        return self._report(folding, self.output_model, self.output_weights, size)
+        if folding.text is not None:
+            outputs.write(self.output_model, folding.text)
+        model = None if folding.text is None else self.output_model
+        return self._report(folding, model, self.output_weights, size)
 
     def check_suffix(self, stored: Weights) -> None:
         """Refuse a name for the new weights that their format does not go with.
@@ -134,8 +164,11 @@ class MergeJob:
 
     @contextlib.contextmanager
     def _folded(self) -> Iterator[Folding]:
-        settle([self.model, self.weights])
+        settle(self.inputs)
         with open_weights(self.weights) as stored:
+            if self.onto is not None:
+                yield self._fold_onto(self.onto, stored)
+                return
             net = read_net(self.model, self.options, stored)
             yield self._fold(net, stored, self.weights.stat().st_size)
 
@@ -151,13 +184,30 @@ class MergeJob:
             text = edit_document(net).to_bytes()
         return Folding(stored, text, edits, additions, plan, before, after)
 
+    def _fold_onto(self, given: Path, stored: Weights) -> Folding:
+        from bnfold.merging.onto.folding import fold_onto
+
+        fitted = fold_onto(self.model, given, self.options, stored)
+        sizes = fitted.before, fitted.after
+        return Folding(
+            stored, None, fitted.edits, fitted.additions, fitted.plan, *sizes, fitted.onto
+        )
+
     def _report(
         self, folding: Folding, model: Path | None, weights: Path | None, size: int | None
     ) -> Report:
         after = replace(folding.after, weights_bytes=size)
         phase = self.options.phase
         return Report(
-            self.model, self.weights, model, weights, phase, folding.plan, folding.before, after
+            self.model,
+            self.weights,
+            model,
+            weights,
+            phase,
+            folding.plan,
+            folding.before,
+            after,
+            onto=folding.onto,
         )
 
 
@@ -194,28 +244,3 @@ def plan_only(model: Path, weights: Path | None, options: MergeOptions) -> Repor
         after = Counts.of(net, shapes, None)
         after = after_writing(after, plan, options)
     return Report(model, weights, None, None, options.phase, plan, before, after)
-
-
-def read_net(model: Path, options: MergeOptions, stored: Weights | None) -> Net:
-    """Read a prototxt as the network of a phase, and check that the weights are its own.
-
-    Raises:
-        PrototxtError: the prototxt is malformed.
-        BnfoldError: no layer of the model has weights in the weights file.
-    """
-    net = build(load(model), options.phase, stored, options.treat_as)
-    if stored is None or any(layer.blobs for layer in net.layers):
-        return net
-    raise BnfoldError(
-        f"{stored.path}: none of its layers with weights is in {model}; "
-        "do the two files belong together?"
-    )
-
-
-@contextlib.contextmanager
-def naming(model: Path) -> Iterator[None]:
-    """Have what rewrites say of a network begin with its file, as other errors do by themselves."""
-    try:
-        yield
-    except BnfoldError as error:
-        raise BnfoldError(f"{model}: {error}") from error

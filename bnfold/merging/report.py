@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,43 @@ class Counts:
         if net.weights is not None:
             blobs = _blobs(net, net.weights)
             parameters = sum(math.prod(blob.shape) for blob in blobs)
-            raw = sum(_is_raw(blob, net.weights) for blob in blobs)
+            raw = sum(is_raw(blob, net.weights) for blob in blobs)
         work = cost.operations, cost.bytes, len(cost.unknown)
         return cls(len(layers), affine, *work, parameters, size, raw)
+
+
+@dataclass(frozen=True)
+class Onto:
+    """What was found of a prototxt that somebody else wrote, and that weights were wanted for.
+
+    Attributes:
+        model: the file.
+        layers, inputs, outputs: the name that each has in the definition, with the one in the file.
+        ends: layers of the file that compute the first half of a loss of the definition, as a
+            Softmax does of a SoftmaxWithLoss; with that.
+        left_out: the layers of the definition that served training and that this file has not.
+    """
+
+    model: Path
+    layers: Mapping[str, str]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    ends: Mapping[str, str]
+    left_out: tuple[str, ...]
+
+    @property
+    def renamed(self) -> list[tuple[str, str]]:
+        """The names that are others in the file, with those."""
+        pairs = [*self.inputs.items(), *self.layers.items(), *self.outputs.items()]
+        return [(old, new) for old, new in dict.fromkeys(pairs) if old != new]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object `onto` of the report."""
+        return {
+            "model": str(self.model),
+            "renamed": [{"name": old, "becomes": new} for old, new in self.renamed],
+            "left_out": list(self.left_out),
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +116,7 @@ class Report(Summary):
         phase: the phase whose function is preserved.
         plan: what is folded into what, what is kept and why, engines, warnings.
         before, after: the size of the network.
+        onto: what was found of the prototxt that the weights are for, where one was given.
     """
 
     model: Path
@@ -92,6 +127,7 @@ class Report(Summary):
     plan: Plan
     before: Counts
     after: Counts
+    onto: Onto | None = field(default=None, kw_only=True)
 
     @property
     def standing(self) -> tuple[Outcome, ...]:
@@ -118,6 +154,7 @@ class Report(Summary):
             "weights": _text(self.weights),
             "output_model": _text(self.output_model),
             "output_weights": _text(self.output_weights),
+            **({"onto": self.onto.to_json()} if self.onto else {}),
             "phase": self.phase.value,
             "layers": [outcome.to_json() for outcome in self.plan.outcomes],
             "altered": sorted(self.plan.altered),
@@ -179,7 +216,8 @@ def _blobs(net: Net, stored: Weights) -> list[BlobSource]:
     return found
 
 
-def _is_raw(blob: BlobSource, stored: Weights) -> bool:
+def is_raw(blob: BlobSource, stored: Weights) -> bool:
+    """Whether a blob is stored in raw_data, or will be."""
     if isinstance(blob, Blob):
         return blob.is_raw
     # In a binary file, half floats have no other place than raw_data.

@@ -8,7 +8,10 @@ from bnfold.fold import Fate, MergeOptions, Plan
 from bnfold.spelling import plural
 
 if TYPE_CHECKING:
-    from bnfold.merging.report import Counts, Report
+    from bnfold.merging.report import Counts, Onto, Report
+
+_SHOWN = 5
+"""How many names that are others in another file are shown; a JSON report has all."""
 
 
 def rows(report: Report) -> list[str]:
@@ -37,10 +40,28 @@ def closing(report: Report) -> list[str]:
             f", weights {size_words(before.weights_bytes)} -> {size_words(after.weights_bytes)}"
         )
     lines += _summaries(plan, beside_affines=False)
-    if after.operations != before.operations:
+    # A file that is given may be for another batch or size.
+    if after.operations != before.operations and report.onto is None:
         lines.append(_savings(before, after))
+    if report.onto is not None:
+        lines += _onto(report.onto)
     if report.output_model is not None:
         lines.append(f"wrote {report.output_model} and {report.output_weights}")
+    elif report.onto is not None and report.output_weights is not None:
+        lines.append(f"wrote {report.output_weights} for {report.onto.model}")
+    return lines
+
+
+def _onto(onto: Onto) -> list[str]:
+    """What the file that the weights are for calls otherwise, and what it has not."""
+    renamed, lines = onto.renamed, []
+    if renamed:
+        shown = [f"{old} -> {new}" for old, new in renamed[:_SHOWN]]
+        more = ["..."] if len(renamed) > _SHOWN else []
+        what = f"{plural(len(renamed), 'name')} as in {onto.model}"
+        lines.append(f"{what}: {', '.join([*shown, *more])}")
+    if onto.left_out:
+        lines.append(f"left out, since they are not in {onto.model}: {', '.join(onto.left_out)}")
     return lines
 
 

@@ -13,7 +13,9 @@ from bnfold.fold import MergeOptions, Plan, edit_document, weight_edits
 from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import Net, infer_shapes
-from bnfold.merging.job import MergeJob, compute_only, naming, read_net
+from bnfold.merging.job import MergeJob, compute_only
+from bnfold.merging.naming import naming
+from bnfold.merging.reading import read_net
 from bnfold.merging.report import Counts, Report, after_writing
 from bnfold.outputs import Outputs, settle
 from bnfold.pruning.report import PrunedLayer, PruneReport, sizes

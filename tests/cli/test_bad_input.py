@@ -140,12 +140,13 @@ def test_file_without_permission(which, refused, pair, monkeypatch):
         # Root may read everything, so the system's answer is put in its mouth.
         import bnfold.caffemodel.file
         import bnfold.merging.job
+        import bnfold.merging.reading
 
         def denied(path, *_):
             raise PermissionError(13, "Permission denied", str(path))
 
         if which == 0:
-            monkeypatch.setattr(bnfold.merging.job, "load", denied)
+            monkeypatch.setattr(bnfold.merging.reading, "load", denied)
         else:
             monkeypatch.setattr(bnfold.merging.job, "open_weights", denied)
     else:

@@ -91,7 +91,7 @@ def write_hdf5(
 
 def _changes(record: Hdf5Record, edit: LayerEdit) -> bool:
     """Return whether `edit` says anything that an HDF5 file can hold."""
-    if edit.remove:
+    if edit.remove or edit.name not in (None, record.name):
         return True
     return edit.blobs is not None and list(map(id, edit.blobs)) != list(map(id, record.blobs))
 
@@ -110,7 +110,7 @@ def _data(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Plac
             elif own is None:
                 old = record.node.datasets.get(index)
                 blobs[index] = New(_values(weights.file, record.name, index, source), old)
-        yield Place(record.name, record.node.group, blobs)
+        yield Place(_name(record.name, edit), record.node.group, blobs)
 
 
 def _diff(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Place]:
@@ -128,7 +128,11 @@ def _diff(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Plac
                 for index, own in enumerate(owned)
                 if own is not None and own.index in node.datasets
             }
-        yield Place(node.name, node.group, blobs)
+        yield Place(_name(node.name, edit), node.group, blobs)
+
+
+def _name(old: str, edit: LayerEdit) -> str:
+    return old if edit.name is None else edit.name
 
 
 def _added(file: WeightsFile, additions: Sequence[NewLayer]) -> Iterator[Place]:

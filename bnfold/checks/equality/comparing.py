@@ -11,7 +11,7 @@ from bnfold.aliases import Array, Progress
 from bnfold.caffemodel import Weights, open_weights
 from bnfold.checks.equality.difference import RunningDifference
 from bnfold.checks.equality.matching import Matching, Pair
-from bnfold.checks.equality.options import VerifyOptions
+from bnfold.checks.equality.options import Names, VerifyOptions
 from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
 from bnfold.checks.equality.verification import Compared, Verification
 from bnfold.checks.feeds.image_inputs import ImageInputs
@@ -59,7 +59,7 @@ def compare_networks(
             nudged = folder / "nudged.caffemodel"
             write_nudged(stored, new, nudged, options.seed)
             models.append((original.model, nudged))
-            stack.enter_context(_named_as(original.weights, nudged))
+            stack.enter_context(named_as(original.weights, nudged))
         picked = stack.enter_context(
             pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
         )
@@ -68,14 +68,14 @@ def compare_networks(
 
 
 @contextlib.contextmanager
-def _named_as(weights: Path, copy: Path) -> Iterator[None]:
+def named_as(file: Path, copy: Path) -> Iterator[None]:
     """Errors about a copy that nobody has seen name the file that it was made of."""
     try:
         yield
     except BnfoldError as error:
         if str(copy) not in str(error):
             raise
-        raise BnfoldError(str(error).replace(str(copy), str(weights))) from error
+        raise BnfoldError(str(error).replace(str(copy), str(file))) from error
 
 
 class _Check:
@@ -91,13 +91,13 @@ class _Check:
         self._files = files
         self._options = options
         self._before = before
-        self._matching = Matching(before, after, options.ahead)
+        self._matching = Matching(before, after, options.ahead, options.names)
         self._old, self._new = sessions[0], sessions[1]
         self._nudged = sessions[2] if len(sessions) > 2 else None
         self._why = why
 
     def run(self, progress: Progress) -> Verification:
-        mismatches = _mismatches(self._old, self._new)
+        mismatches = _mismatches(self._old, self._new, self._options.names)
         if mismatches:
             return self._found("nothing, since inputs or outputs differ", 0, mismatches=mismatches)
         outputs, scores = self._matching.outputs(), self._matching.scores()
@@ -158,7 +158,8 @@ class _Check:
         """One batch through the networks; gives the largest relative difference in it."""
         places: list[Place] = list(dict.fromkeys(pair.before for pair in pairs))
         old = self._old.run(feeds, places)
-        new = self._new.run(feeds, list(dict.fromkeys(pair.after for pair in pairs)))
+        places_after = list(dict.fromkeys(pair.after for pair in pairs))
+        new = self._new.run(self._for_folded(feeds), places_after)
         largest = 0.0
         for pair, total in zip(pairs, sums, strict=True):
             largest = max(largest, total.add(old[pair.before], new[pair.after]))
@@ -167,6 +168,10 @@ class _Check:
             for pair, total in zip(pairs, noise, strict=True):
                 total.add(old[pair.before], nudged[pair.before])
         return largest
+
+    def _for_folded(self, feeds: Feeds) -> Feeds:
+        names = self._options.names
+        return feeds if names is None else {new: feeds[old] for new, old in names.inputs.items()}
 
     def _judge(
         self, pair: Pair, difference: RunningDifference, noise: RunningDifference
@@ -207,13 +212,14 @@ def _net(model: Path, stored: Weights) -> Net:
     return build(load(model), weights=stored)
 
 
-def _mismatches(old: Session, new: Session) -> tuple[str, ...]:
+def _mismatches(old: Session, new: Session, names: Names | None) -> tuple[str, ...]:
     """Inputs and outputs of which the networks do not agree that they are there, or how large."""
     found = []
-    for kind, one, other in (
-        ("input", old.inputs, new.inputs),
-        ("output", old.outputs, new.outputs),
-    ):
+    inputs, outputs = new.inputs, new.outputs
+    if names is not None:
+        inputs = {names.inputs.get(name, name): shape for name, shape in inputs.items()}
+        outputs = {names.outputs.get(name, name): shape for name, shape in outputs.items()}
+    for kind, one, other in (("input", old.inputs, inputs), ("output", old.outputs, outputs)):
         found += [f"{kind} '{n}' is missing in the folded network" for n in one if n not in other]
         found += [f"{kind} '{n}' is not in the original" for n in other if n not in one]
         for name, shape in one.items():

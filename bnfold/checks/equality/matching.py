@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bnfold.checks.equality.options import Names
 from bnfold.graph import Ending, Layer, Net, Passes, Value
 from bnfold.runtimes import Place, Top
 
@@ -44,12 +45,20 @@ class Matching:
         before: the original network.
         after: the folded network.
         ahead: layers that are gone from it, and whose work is done by what read them.
+        names: the original's names for the folded network's; None where both have the same.
     """
 
-    def __init__(self, before: Net, after: Net, ahead: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        before: Net,
+        after: Net,
+        ahead: frozenset[str] = frozenset(),
+        names: Names | None = None,
+    ) -> None:
         self._ahead = ahead
+        self._names = names
         self._old = {layer.name: layer for layer in before.layers}
-        self._new = {layer.name: layer for layer in after.layers}
+        self._new = {self._layer(layer.name) for layer in after.layers}
         self._after = after
         self._old_outputs = _outputs(before)
         self._places = {**_places(before), **_places(after)}
@@ -59,7 +68,7 @@ class Matching:
         """The outputs that both networks have, by name, in the folded network's order."""
         pairs = []
         for name, new in _outputs(self._after).items():
-            old = self._old_outputs.get(name)
+            old = self._old_outputs.get(self._output(name))
             pair = old and self._pair(old, new, decides=_decides(new))
             if pair:
                 pairs.append(pair)
@@ -73,7 +82,7 @@ class Matching:
         found: dict[Place, Pair] = {}
         for value in _outputs(self._after).values():
             for layer, index in _made_from(value):
-                old = self._old.get(layer.name)
+                old = self._old.get(self._layer(layer.name))
                 if old is None or len(old.bottoms) <= index:
                     continue
                 pair = self._pair(old.bottoms[index], layer.bottoms[index])
@@ -89,7 +98,7 @@ class Matching:
         """
         pairs = []
         for layer in self._after.layers:
-            old = self._old.get(layer.name)
+            old = self._old.get(self._layer(layer.name))
             if old is None or layer.kind.is_input:
                 continue
             for before, after in zip(old.tops, layer.tops, strict=False):
@@ -97,6 +106,14 @@ class Matching:
                 if pair:
                     pairs.append(pair)
         return pairs
+
+    def _layer(self, name: str) -> str:
+        """The original's name of a layer; one that no layer has if it has no partner there."""
+        return name if self._names is None else self._names.layers.get(name, "")
+
+    def _output(self, name: str) -> str:
+        """The original's name of an output."""
+        return name if self._names is None else self._names.outputs.get(name, name)
 
     def _end(self, value: Value) -> Value:
         while len(value.readers) == 1:
@@ -112,7 +129,7 @@ class Matching:
         if old is None or new is None or layer is None:
             return None
         ends = before.producer.name if before.producer else ""
-        end = None if ends == layer.name else ends
+        end = None if ends == self._layer(layer.name) else ends
         depth = self._depths[id(before)].bit_count()
         return Pair(after.name, layer.name, layer.type, layer.line, old, new, end, depth, decides)
 

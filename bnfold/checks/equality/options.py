@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
 from bnfold.aliases import PathLike
 from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError
+
+
+@dataclass(frozen=True)
+class Names:
+    """What layers, inputs and outputs of the folded network are called in the original.
+
+    Attributes:
+        layers, inputs, outputs: by the folded network's names. A layer that is not there has no
+            partner; inputs and outputs that are not have the same name in both.
+    """
+
+    layers: Mapping[str, str]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,8 @@ class VerifyOptions:
         layers: compare layers too, and have one past its tolerance fail the check.
         altered: layers whose values folding is meant to change; they are not compared.
         ahead: layers that folding took out, and whose work is done by what read them.
+        names: the original's names for what the folded network calls otherwise; None where both
+            have the same.
         runtime: "auto", "opencv" or "pycaffe".
         threads: how many threads the engine may use; None for its own default.
         caffe_root: Caffe's folder, for pycaffe.
@@ -44,6 +60,7 @@ class VerifyOptions:
     layers: bool = False
     altered: frozenset[str] = frozenset()
     ahead: frozenset[str] = frozenset()
+    names: Names | None = None
     runtime: str = "auto"
     threads: int | None = None
     caffe_root: PathLike | None = None

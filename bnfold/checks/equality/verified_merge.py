@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bnfold.aliases import Progress
-from bnfold.checks.equality.comparing import compare_networks
-from bnfold.checks.equality.options import VerifyOptions
+from bnfold.checks.equality.comparing import compare_networks, named_as
+from bnfold.checks.equality.definition import write_runnable
+from bnfold.checks.equality.options import Names, VerifyOptions
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import verdict
 from bnfold.errors import BnfoldError, CheckFailedError
@@ -63,26 +66,62 @@ def verified(
         BnfoldError: as for `verify`.
     """
     assert report.weights is not None
-    assert report.output_model is not None
     assert report.output_weights is not None
-    files = PairFiles(
-        NetworkFiles(report.model, report.weights),
-        NetworkFiles(outputs.pending(report.output_model), outputs.pending(report.output_weights)),
-    )
-    try:
-        chosen = (options or VerifyOptions()).knowing(report.plan.altered, report.plan.ahead)
-        found = compare_networks(files, chosen, progress)
-    except BnfoldError as error:
-        raise BnfoldError(outputs.by_target(str(error))) from error
-    found = dataclasses.replace(
+    with tempfile.TemporaryDirectory(prefix="bnfold-") as folder:
+        files, names = _files(report, outputs, Path(folder))
+        try:
+            chosen = (options or VerifyOptions()).knowing(_altered(report), report.plan.ahead)
+            with named_as(report.model, files.original.model):
+                found = compare_networks(files, replace(chosen, names=names), progress)
+        except BnfoldError as error:
+            raise BnfoldError(outputs.by_target(str(error))) from error
+    found = replace(
         found,
-        folded_model=report.output_model,
+        model=report.model,
+        folded_model=_written_for(report),
         folded_weights=report.output_weights,
         engine=outputs.by_target(found.engine),
         notes=tuple(map(outputs.by_target, found.notes)),
     )
     if not found.passed:
-        nothing = dataclasses.replace(report, output_model=None, output_weights=None)
+        nothing = replace(report, output_model=None, output_weights=None)
         failed = VerifiedReport.of(nothing, found)
         raise CheckFailedError(f"{found.failure}; no network was written", failed)
     return VerifiedReport.of(report, found)
+
+
+def _written_for(report: Report) -> Path:
+    """The prototxt that the new weights are for."""
+    model = report.output_model if report.onto is None else report.onto.model
+    assert model is not None
+    return model
+
+
+def _altered(report: Report) -> set[str]:
+    """The layers of the written network whose values are others than before."""
+    names = {} if report.onto is None else report.onto.layers
+    return {names.get(name, name) for name in report.plan.altered}
+
+
+def _files(report: Report, outputs: Outputs, folder: Path) -> tuple[PairFiles, Names | None]:
+    """The files to compare, and the names in the first for those of the second.
+
+    Args:
+        report: what the merge did.
+        outputs: holds what it wrote.
+        folder: for a copy of a definition that no engine can run as it is.
+    """
+    assert report.weights is not None
+    assert report.output_weights is not None
+    original = NetworkFiles(report.model, report.weights)
+    weights, onto = outputs.pending(report.output_weights), report.onto
+    if onto is None:
+        folded = NetworkFiles(outputs.pending(_written_for(report)), weights)
+        return PairFiles(original, folded), None
+    copy = folder / "definition.prototxt"
+    write_runnable(report.model, onto, copy)
+    ends = {name: name for name in onto.ends}
+    layers = {new: old for old, new in onto.layers.items()} | ends
+    inputs = {new: old for old, new in onto.inputs.items()}
+    names = Names(layers, inputs, {new: old for old, new in onto.outputs.items()})
+    return PairFiles(NetworkFiles(copy, report.weights), NetworkFiles(onto.model, weights)), names

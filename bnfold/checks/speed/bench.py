@@ -29,7 +29,7 @@ from bnfold.checks.speed.spread import spread
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.graph import infer_shapes
-from bnfold.merging.job import read_net
+from bnfold.merging.reading import read_net
 from bnfold.merging.report import Counts
 from bnfold.network_files import NetworkFiles, PairFiles
 from bnfold.one_line import one_line_errors

@@ -95,6 +95,13 @@ def read_batch_norm(
             5: "those and a scale and bias",
         },
     )
+    if len(blobs) == 3 and layer.param("batch_norm_param").scale_bias:
+        # NVIDIA's Caffe refuses such a pair, too (NVIDIA/caffe, issue 394).
+        raise BnfoldError(
+            f"{layer} (line {layer.line}) says scale_bias: true, which calls for 5 blobs, and the "
+            "weights file has 3 for it, without a scale and a bias; give the definition that it "
+            "was trained with, where a Scale layer has them"
+        )
     mean = vector(layer, blobs[0], None, "mean")
     channels = mean.size
     variance = vector(layer, blobs[1], channels, "variance")

@@ -57,6 +57,12 @@ def test_a_removed_layer_leaves_no_byte(files):
     assert edit(files, layer("a", ODD), LayerEdit(remove=True)) == b""
 
 
+def test_new_name_takes_the_place_of_the_old_and_nothing_else_moves(files):
+    change = LayerEdit(name="new one")
+    assert edit(files, layer("a", ODD, sub(7, ODD)), change) == layer("new one", ODD, sub(7, ODD))
+    assert edit(files, v1_layer("a", ODD), change) == v1_layer("new one", ODD)
+
+
 def test_all_records_of_a_name_are_edited(files):
     record = layer("a", sub(7, sub(5, floats([1]))))
     with files.open(record, BEFORE, record) as weights:

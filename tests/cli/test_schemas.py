@@ -126,6 +126,18 @@ def test_merge_with_a_verification(report_of, pair, opencv):
     assert report["verification"]["outputs"]
 
 
+def test_merge_onto_another_file(report_of, pair, folder, run):
+    assert run("merge", *pair).code == 0
+    given = folder / "given.prototxt"
+    text = (folder / "deploy.folded.prototxt").read_text().replace('"data"', '"image"')
+    given.write_text(text)
+    made = ("--output-weights", folder / "given.caffemodel")
+    code, report = report_of("merge", *pair, "--onto", given, *made)
+    assert code == 0
+    assert report["output_model"] is None
+    assert report["onto"]["renamed"] == [{"name": "data", "becomes": "image"}]
+
+
 def test_inspect_without_weights(report_of, pair):
     code, report = report_of("inspect", *pair[:2])
     assert code == 0

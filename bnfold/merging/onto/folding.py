@@ -73,7 +73,8 @@ def fold_onto(model: Path, given: Path, options: MergeOptions, stored: Weights) 
 
 def _plain(options: MergeOptions) -> MergeOptions:
     """Options with which batch norms move, and nothing else happens."""
-    off: dict[str, Any] = {one.name: False for one in fields(options) if rewrites_of(one)}
+    on = [one.name for one in fields(options) if rewrites_of(one)]
+    off: dict[str, Any] = {name: False for name in on if getattr(options, name) is True}
     return replace(options, **off)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,19 @@ def switch(rewrite: type[OptionalRewrite], *more: type[OptionalRewrite]) -> Any:
     return field(default=rewrite.on, metadata=metadata)
 
 
-def form(rewrite: type[OptionalRewrite], form: str) -> Any:
-    """A field of a dataclass that turns a rewrite on where it names the form that layers get."""
-    metadata = {"option": Option(rewrite.help, values=(form,)), "rewrites": {form: (rewrite,)}}
-    return field(default=form if rewrite.on else None, metadata=metadata)
+def form(
+    text: str, rewrites: Mapping[str, Sequence[type[OptionalRewrite]]], default: str | None = None
+) -> Any:
+    """A field of a dataclass that names the form that layers are to have.
+
+    Args:
+        text: its help, a sentence for people.
+        rewrites: for each form what it turns on.
+        default: the form that layers get where the user says nothing.
+    """
+    turned_on = {name: tuple(found) for name, found in rewrites.items()}
+    metadata = {"option": Option(text, values=tuple(rewrites)), "rewrites": turned_on}
+    return field(default=default, metadata=metadata)
 
 
 def rewrites_of(chosen: Field[Any]) -> tuple[type[OptionalRewrite], ...]:

@@ -21,6 +21,7 @@ from bnfold.fold.branches.merge import MergeBranches
 from bnfold.fold.channels.dead import RemoveDead
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.forms.depthwise import DepthwiseAsConvolution
+from bnfold.fold.forms.prelu import JoinPReLU
 from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
 from bnfold.fold.option import (
     Option,
@@ -59,8 +60,18 @@ class MergeOptions:
         convert=float,
     )
     # Rewrites, in the order in which each has its turn and in which reports name what they did.
-    depthwise_as: str | None = form(DepthwiseAsConvolution, "convolution")
-    upsample_as: str | None = form(UpsampleAsDeconvolution, "deconvolution")
+    depthwise_as: str | None = form(
+        DepthwiseAsConvolution.help, {"convolution": [DepthwiseAsConvolution]}
+    )
+    upsample_as: str | None = form(
+        UpsampleAsDeconvolution.help, {"deconvolution": [UpsampleAsDeconvolution]}
+    )
+    prelu_as: str | None = form(
+        "Write what amounts to a PReLU as one (prelu), each PReLU as ReLU, Scale and Eltwise, for "
+        "readers that do not know it (relu), or leave both as they are (either).",
+        {"prelu": [JoinPReLU], "either": []},
+        "prelu",
+    )
     engine_caffe: bool = switch(EngineCaffe)
     collapse: bool = option(True, Collapse.help)
     branches: bool = switch(MergeBranches)

@@ -22,6 +22,7 @@ from bnfold.fold.channels.dead import RemoveDead
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.forms.depthwise import DepthwiseAsConvolution
 from bnfold.fold.forms.prelu import JoinPReLU
+from bnfold.fold.forms.scale_bias import GiveScalesBiases
 from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
 from bnfold.fold.option import (
     Option,
@@ -72,6 +73,7 @@ class MergeOptions:
         {"prelu": [JoinPReLU], "either": []},
         "prelu",
     )
+    scale_bias: bool = switch(GiveScalesBiases)
     engine_caffe: bool = switch(EngineCaffe)
     collapse: bool = option(True, Collapse.help)
     branches: bool = switch(MergeBranches)

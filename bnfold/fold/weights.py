@@ -5,6 +5,7 @@ Arithmetic is float64 throughout; each value is rounded once, when it is written
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -118,6 +119,27 @@ class Dense(LazyBlob):
         """The values in order, flat, float64, at most `max_items` at a time."""
         for start in range(0, self.values.size, max_items):
             yield self.values[start : start + max_items]
+
+
+class Repeated(LazyBlob):
+    """A blob of the same few values again and again, such as one kernel for each channel.
+
+    Args:
+        shape: its axes.
+        values: float64, flat; the blob begins with them, and goes on with the first of them again.
+        what: how to name the blob in an error.
+    """
+
+    def __init__(self, shape: tuple[int, ...], values: Vector, what: str) -> None:
+        super().__init__(shape, np.dtype(np.float32), what)
+        self._values = values
+
+    def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
+        """The values in order, flat, float64, at most `max_items` at a time."""
+        count = math.prod(self.shape)
+        for start in range(0, count, max_items):
+            stop = min(start + max_items, count)
+            yield self._values[np.arange(start, stop) % self._values.size]
 
 
 @dataclass(frozen=True, eq=False)

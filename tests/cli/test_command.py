@@ -109,7 +109,7 @@ def test_inspect_without_weights_plans_from_the_prototxt_alone(run, pair):
 
 KEYS = {
     "format", "run", "model", "weights", "output_model", "output_weights", "phase", "layers",
-    "altered", "engines", "branches", "dead_channels", "warnings", "before", "after",
+    "altered", "forms", "engines", "branches", "dead_channels", "warnings", "before", "after",
 }  # fmt: skip
 COUNTS = {
     "layers", "affine", "operations", "traffic", "uncounted", "parameters", "weights_bytes",

@@ -2,8 +2,9 @@
 
     y[c] = W[c] * x[c] + b[c]  for each channel c      a Convolution with group: C is just that
 
-1. The layer's weight has one plane for each output, or as many as the channels that it reads and
-   the `group` of its text call for. Forks disagree on what any other weight would mean.
+1. It acts on channels, and its weight is for as many as it reads: one plane for each output, unless
+   its text says `group` and there are more. Forks disagree on what any other weight would mean.
+   Where it is not known how many it reads, the text says `group`.
 2. It says nothing of its window that only a fork knows (`pad_left`, `hole`).
 3. `num_output`, which some forks may leave out, is the number of its weight's rows, or of the
    channels that it reads.
@@ -21,6 +22,7 @@ from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer, record_of
+from bnfold.graph.axes import is_channels
 
 _PARAM = "convolution_param"
 
@@ -59,18 +61,17 @@ def _outputs(context: Context, layer: Layer) -> int | Reason:
     if weighted.window_fields:
         why = f"{layer} has {', '.join(weighted.window_fields)}, which a Convolution has not"
         return Reason(Code.NO_EQUAL, why)
-    channels = context.channels_of(layer.bottoms[0])
+    shape = context.shapes.get(layer.bottoms[0])
+    if not is_channels(weighted.axis, None if shape is None else len(shape)):
+        return Reason(Code.NOT_PER_CHANNEL, f"{layer} has axis: {weighted.axis}")
+    channels, groups = context.channels_of(layer.bottoms[0]), weighted.groups
     outputs = weighted.outputs or channels
-    if not outputs:
-        why = f"how many channels {layer} has cannot be told"
-        return Reason(Code.UNKNOWN_SHAPE, why, "write its num_output")
-    if not context.has_weights:
-        return outputs
-    inputs, groups = weighted.inputs, weighted.groups
-    if inputs != channels and (channels is not None or groups != outputs or inputs != outputs):
-        known = f"and reads {channels}" if channels else "and how many it reads cannot be told"
-        why = f"the weight of {layer} takes {inputs} channels in {groups} groups, {known}"
-        return Reason(Code.NO_EQUAL, why)
+    if not outputs or (channels is None and layer.param(_PARAM).group <= 1):
+        why = f"how many channels {layer} reads cannot be told, and its text has no group"
+        return Reason(Code.UNKNOWN_SHAPE, why, "write its num_output and group")
+    if context.has_weights and weighted.inputs != (channels or weighted.inputs):
+        why = f"the weight of {layer} takes {weighted.inputs} channels in {groups} groups"
+        return Reason(Code.NO_EQUAL, f"{why}, and it reads {channels}")
     return outputs
 
 

@@ -25,17 +25,16 @@ hszhao/PSPNet, interp_layer.cpp; BVLC caffe, deconv_layer.cpp.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bnfold.aliases import Vector
 from bnfold.fold.forms.form import Form, distrust, note
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
-from bnfold.fold.weights import LazyBlob
+from bnfold.fold.weights import Repeated
 from bnfold.graph import Layer, Shape, infer_shapes, record_of
 from bnfold.graph.words import Words
 
@@ -207,7 +206,8 @@ def _apply(context: Context, layer: Layer, spreads: tuple[Spread, Spread]) -> No
     _write(layer, "stride", 1, tuple(spread.stride for spread in spreads))
     _write(layer, "pad", 0, tuple(spread.pad for spread in spreads))
     if context.has_weights:
-        layer.give(_Map(channels, np.outer(spreads[0].taps, spreads[1].taps), str(layer)))
+        kernel = np.outer(spreads[0].taps, spreads[1].taps)
+        layer.give(Repeated((channels, 1, *kernel.shape), kernel.ravel(), str(layer)))
 
 
 def _write(layer: Layer, field: str, usual: int, numbers: tuple[int, ...]) -> None:
@@ -221,21 +221,6 @@ def _write(layer: Layer, field: str, usual: int, numbers: tuple[int, ...]) -> No
     else:
         for axis, number in zip("hw", numbers, strict=True):
             layer.set(_PARAM, f"{name}_{axis}", number)
-
-
-class _Map(LazyBlob):
-    """The same kernel for each channel: a weight of shape (channels, 1, height, width)."""
-
-    def __init__(self, channels: int, kernel: npt.NDArray[np.float64], what: str) -> None:
-        super().__init__((channels, 1, *kernel.shape), np.dtype(np.float32), what)
-        self._kernel = kernel.ravel()
-
-    def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
-        """The values in order, flat, float64, at most `max_items` at a time."""
-        count = math.prod(self.shape)
-        for start in range(0, count, max_items):
-            stop = min(start + max_items, count)
-            yield self._kernel[np.arange(start, stop) % self._kernel.size]
 
 
 _READERS: Mapping[str, Callable[[Layer, Shape], tuple[Spread, Spread] | Reason]] = {

@@ -142,6 +142,28 @@ def test_channels_that_nothing_tells_stay_unknown(tmp_path):
     assert "[unknown-shape]" in report.summary()
 
 
+def test_one_of_unknown_channels_and_no_group_stays(depthwise):
+    # Of one channel it would be a dense convolution, and nothing tells that it is of four.
+    net = start().plain("Mystery", "m", "data")
+    net = net.conv("d", "m", 4, group=4, kind="DepthwiseConvolution")
+    depthwise.refuses(said_less(net, " group: 4"), "d", "unknown-shape")
+
+
+def test_one_of_unknown_channels_and_a_group_is_a_convolution(depthwise):
+    net = start().plain("Mystery", "m", "data")
+    net = net.conv("d", "m", 4, group=4, kind="DepthwiseConvolution")
+    assert "DepthwiseConvolution" not in depthwise(net, {"d": "Convolution"}, engines=()).text
+
+
+def test_one_along_another_axis_stays(depthwise):
+    net = start((2, 3, 4, 5)).conv("c", "data", 3, 1, words="engine: CAFFE")
+    net.channels["c"] = 4
+    net.conv(
+        "d", "c", 4, "kernel_size: 1", spatial=(1,), group=4, kind="DepthwiseConv", words="axis: 2"
+    )
+    depthwise.refuses(net, "d", "not-per-channel", "axis: 2")
+
+
 def test_one_in_place_stays(depthwise):
     net = start((2, 4, 9, 7)).conv("c", "data", 4)
     depthwise.refuses(

@@ -8,11 +8,13 @@
    chain that then can go.
 4. Parallel branches become one convolution, and what can move then moves: back to 3.
 5. What changes nothing goes, and others may have been in its way: back to 3.
-6. What is left is collapsed. That is last, since a chain that has become a layer of its own
-   would have to be read anew to move again.
+6. What is left is collapsed.
 7. Engines, which change no number.
-8. Channels that are constant are taken out. That is last, since what they are constant at is told
-   from the weights as they will be.
+8. Channels that are constant are taken out: what they are constant at is told from the weights as
+   they will be.
+9. Where 6 or 8 changed something, layers are read as they are now: back to 2. A Scale without its
+   zeros may pass a ReLU, and two that became neighbours may be one. So a second merge changes
+   nothing.
 
 Every search looks at the whole way before anything moves, and moves depend only on who reads
 what, so the order of independent layers in the file does not matter.
@@ -20,7 +22,7 @@ what, so the order of independent layers in the file does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -74,13 +76,25 @@ def fold(net: Net, options: MergeOptions, shapes: Mapping[Value, Shape | None]) 
         _warn_of_eps(context)
         _warn_of_misfits(context)
         moves = [*MOVES, *options.rewrites(), DropIdentities()]
-        while any(rewrite.run(context) for rewrite in moves):
-            pass
-        Collapse().run(context)
-        for rewrite in options.rewrites(last=True):
-            rewrite.run(context)
+        _rewrite(context, moves, [*options.rewrites(last=True)])
     _close(net, plan)
     return plan
+
+
+def _rewrite(context: Context, moves: Sequence[Rewrite], last: Sequence[Rewrite]) -> None:
+    """Run all rewrites, until none of them finds anything to do."""
+    changed = True
+    while True:
+        while any(rewrite.run(context) for rewrite in moves):
+            changed = True
+        collapsed = Collapse().run(context)
+        if changed or collapsed:
+            # They look at all weights, so not where nothing is new.
+            changed = sum(rewrite.run(context) for rewrite in last) > 0
+        if not changed and not collapsed:
+            return
+        context.look_anew()
+        find_chains(context)
 
 
 def _check_choices(net: Net, options: MergeOptions) -> None:

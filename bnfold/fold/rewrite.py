@@ -12,7 +12,7 @@ from bnfold.fold.affines.chains import Chain
 from bnfold.fold.affines.dialects import AffineReader, Reading
 from bnfold.fold.plan import Entry, Plan, Reason
 from bnfold.fold.weighted import WeightedLayer
-from bnfold.graph import Layer, Net, Phase, Value, untrusted
+from bnfold.graph import Layer, Net, Phase, Value, infer_shapes, untrusted
 from bnfold.graph.axes import Shape
 
 
@@ -52,13 +52,14 @@ class Context:
         plan: the record of what was done and what was not, and why.
         phase: the phase the network runs in.
         reader: how affine layers are read.
-        shapes: the shape of each value of the original network, as far as it is known.
+        shapes: the shape of each value when the network was last looked at, as far as known.
         choice: which chains the user lets rewrites touch.
         keep_dtype: whether changed blobs keep the type they are stored in.
         collapse: whether an affine that stays may be written anew, as a Scale.
         misfits: the layers whose record is not what their parameters call for, each with why.
         most_channels: the most that a value can have, going by the size of the weights file.
         chains: the chain that each affine layer belongs to, while it stands.
+        scales: the affine layers that became one Scale.
     """
 
     net: Net
@@ -72,6 +73,7 @@ class Context:
     misfits: Mapping[Layer, Reason]
     most_channels: int
     chains: dict[Layer, Chain] = field(default_factory=dict)
+    scales: set[Layer] = field(default_factory=set)
     _untrusted: dict[Layer, str | None] = field(default_factory=dict)
     _far: int = 0
 
@@ -117,6 +119,17 @@ class Context:
         self._far += 1
         return self._far <= _FAR * len(self.net.all_layers)
 
+    def look_anew(self) -> None:
+        """Take the network for one that nobody has looked at, as it is now.
+
+        What was said of affine layers that stay no longer holds; what was suspicious was said.
+        """
+        self.net.look_at_memory_anew()
+        self.shapes = infer_shapes(self.net)
+        self.reader = replace(self.reader, warn=_say_nothing, swamped=[])
+        self.plan.outcomes = [outcome for outcome in self.plan.outcomes if outcome.done]
+        self._untrusted.clear()
+
     def standing_chains(self) -> list[Chain]:
         """The chains that are left, in file order."""
         return list(dict.fromkeys(self.chains.values()))
@@ -133,7 +146,7 @@ class Rewrite(Protocol):
         """Find where the rewrite could apply, check each place, and apply it or say why not.
 
         Returns:
-            Whether anything changed.
+            Whether anything changed that others look at.
 
         Raises:
             BnfoldError: the model or its weights are not what they claim to be.

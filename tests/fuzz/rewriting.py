@@ -53,11 +53,9 @@ def rewrite(case: Judged, model: Path, weights: Path) -> Rewritten:
     if case.command == "prune":
         is_exact = not bnfold.prune(model, weights, **outputs, **case.options).borders
     else:
-        plan = bnfold.merge(model, weights, **outputs, **case.options).plan
-        # Without its dead channels a scale may be positive, and pass what it could not pass. And
-        # layers that are named may be gone.
-        shrank = any(dead.reason is None for dead in plan.of_type(bnfold.DeadChannels))
-        is_final = not shrank and not case.options.keys() & {"keep", "only"}
+        bnfold.merge(model, weights, **outputs, **case.options)
+        # Layers that are named may be gone.
+        is_final = not case.options.keys() & {"keep", "only"}
     went = model.read_bytes().count(b"layer {") - files[0].read_bytes().count(b"layer {")
     return Rewritten(files, is_exact, is_final, went)
 

@@ -29,18 +29,20 @@ class Collapse:
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all chains that stand, in file order."""
-        standing = context.standing_chains()
-        for chain in standing:
+        changed = False
+        for chain in context.standing_chains():
             refusal = self._check(context, chain)
             if refusal is None:
                 self._apply(context, chain)
-            else:
-                for layer in chain.layers:
-                    # A Power is no batch norm: nobody asks why it stays.
-                    if layer.kind.is_affine:
-                        _note(context, layer, Fate.KEPT, refusal)
+                changed = True
+                continue
+            for layer in chain.layers:
+                # A Power is no batch norm: nobody asks why it stays.
+                if layer.kind.is_affine:
+                    fate = Fate.SCALE if layer in context.scales else Fate.KEPT
+                    _note(context, layer, fate, refusal)
         context.chains.clear()
-        return bool(standing)
+        return changed
 
     def _check(self, context: Context, chain: Chain) -> Reason | None:
         """Why a chain is left as it is, if so."""
@@ -60,6 +62,7 @@ class Collapse:
 
     def _apply(self, context: Context, chain: Chain) -> None:
         survivor = _survivor(context, chain)
+        context.scales.add(survivor)
         at = chain.layers.index(survivor)
         _become_scale(context, chain, survivor)
         for layer in reversed(chain.layers[:at]):

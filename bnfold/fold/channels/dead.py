@@ -107,17 +107,22 @@ class RemoveDead(OptionalRewrite):
     entry = DeadChannels
     last = True
 
+    def __init__(self) -> None:
+        self._gone: dict[Layer, Gone] = {}
+
     def run(self, context: Context) -> bool:
         """Apply the rewrite to the whole network, until it finds nothing new."""
         if not context.has_weights:
             return False
-        gone: dict[Layer, Gone] = {}
+        plan, gone, changed = context.plan, self._gone, False
+        plan.entries = [entry for entry in plan.entries if not isinstance(entry, DeadChannels)]
         while starts := _starts(context):
             # Nearly no network gets here, and the analysis takes 6 ms to import.
             from bnfold.fold.channels.removal import take_out
 
             if not take_out(context, starts, gone):
                 break
+            changed = True
         dead = [
             DeadChannels(
                 layer.name,
@@ -130,10 +135,10 @@ class RemoveDead(OptionalRewrite):
             for layer, one in gone.items()
         ]
         # Of those of one layer, what went comes before what stays.
-        context.plan.entries[:0] = dead
-        if gone:
-            context.plan.altered |= _resized(context)
-        return bool(gone)
+        plan.entries[:0] = dead
+        if changed:
+            plan.altered |= _resized(context)
+        return changed
 
 
 def _resized(context: Context) -> set[str]:

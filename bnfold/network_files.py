@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bnfold.aliases import PathLike
 from bnfold.errors import BnfoldError
@@ -12,8 +12,7 @@ from bnfold.outputs import settle
 _HDF5_ENDING = ".caffemodel.h5"
 
 
-@dataclass(frozen=True)
-class NetworkFiles:
+class NetworkFiles(NamedTuple):
     """The two files of a network.
 
     Attributes:
@@ -42,8 +41,7 @@ class NetworkFiles:
         )
 
 
-@dataclass(frozen=True)
-class PairFiles:
+class PairFiles(NamedTuple):
     """The files of a network and of its folded form.
 
     Attributes:

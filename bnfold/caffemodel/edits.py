@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .blobs import BlobSource
 
@@ -14,8 +14,7 @@ An enum is given by its name, a repeated field by all its values; None takes the
 """
 
 
-@dataclass(frozen=True)
-class LayerEdit:
+class LayerEdit(NamedTuple):
     """How a layer's record changes. What is left at None stays as it is, byte for byte.
 
     remove: leave the record out; everything else is then ignored.
@@ -42,12 +41,11 @@ class LayerEdit:
     bottoms: tuple[str, ...] | None = None
     tops: tuple[str, ...] | None = None
     blobs: tuple[BlobSource, ...] | None = None
-    params: Mapping[tuple[str, str], ParamValue] = field(default_factory=dict)
+    params: Mapping[tuple[str, str], ParamValue] = {}
     drop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class NewLayer:
+class NewLayer(NamedTuple):
     """A record to add at the end, in the form (modern or V1) of the file."""
 
     name: str

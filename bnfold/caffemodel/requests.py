@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ def in_float32(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> Layer
         source if plain(source) else Float32(source, file.path, record.name, index)
         for index, source in enumerate(blobs)
     )
-    return replace(edit, blobs=tuple(converted))
+    return edit._replace(blobs=tuple(converted))
 
 
 def checked_source(

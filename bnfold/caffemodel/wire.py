@@ -135,6 +135,8 @@ def read_varint(buffer: bytes, at: int, base: int = 0) -> tuple[int, int]:
     `base` is the buffer's position in the file, for errors. Raises WireError if the varint is cut
     off or has more than 64 bits.
     """
+    if at < len(buffer) and buffer[at] < 0x80:
+        return buffer[at], at + 1  # as nearly all are
     value = shift = 0
     start = at
     while at < len(buffer):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import Field, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from bnfold.fold.rewrite import OptionalRewrite
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """How a field of `MergeOptions` is chosen; its name and default are the field's own.
 
     Attributes:

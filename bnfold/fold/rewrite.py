@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from bnfold.fold.affines.chains import Chain
 from bnfold.fold.affines.dialects import AffineReader, Reading
@@ -16,8 +16,7 @@ from bnfold.graph import Layer, Net, Phase, Value, infer_shapes, untrusted
 from bnfold.graph.axes import Shape
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """Which layers a user lets rewrites touch, by name or glob.
 
     Attributes:

@@ -8,8 +8,7 @@ a parameter is not known here, no function is given.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,8 +22,7 @@ Rule: TypeAlias = Callable[[Layer], "Activation | None"]
 with a bad value."""
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """A function of one number.
 
     Attributes:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from bnfold.graph.axes import Shape
 
@@ -115,8 +114,7 @@ class Dialect(Enum):
     """Forks that have no common name; where they disagree, nothing is taken for known."""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What a layer does in one forward pass.
 
     Attributes:
@@ -145,8 +143,7 @@ Question: TypeAlias = "Callable[[Layer], bool]"
 """Asks a layer for something that depends on its parameters."""
 
 
-@dataclass(frozen=True)
-class LayerType:
+class LayerType(NamedTuple):
     """What is known of a layer type. The defaults are those of a type that nobody knows.
 
     Attributes:
@@ -185,7 +182,7 @@ class LayerType:
     name: str
     dialect: Dialect | None = None
     is_opaque: bool = False
-    params: Mapping[str, Fields | None] = field(default_factory=dict)
+    params: Mapping[str, Fields | None] = {}
     window_fields: Fields = frozenset()
     training: str = ""
     reads_phase: bool = False

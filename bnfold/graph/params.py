@@ -23,12 +23,13 @@ def read_message(text: Message, type_name: str) -> Any:
             that may stand once stands twice; the message names file and line.
     """
     message = schema.message(type_name)()
-    for descriptor in message.DESCRIPTOR.fields:
-        fields = text.all(descriptor.name)
-        if not fields:
+    known = message.DESCRIPTOR.fields_by_name
+    for name in dict.fromkeys(field.name for field in text.fields):
+        if name not in known:
             continue
+        descriptor, fields = known[name], text.all(name)
         if is_repeated(descriptor):
-            target = getattr(message, descriptor.name)
+            target = getattr(message, name)
             for field in fields:
                 if descriptor.message_type is not None:
                     target.add().CopyFrom(
@@ -37,18 +38,18 @@ def read_message(text: Message, type_name: str) -> Any:
                 else:
                     target.append(_scalar(field, descriptor))
             continue
-        field = _only(text, descriptor.name)
+        field = _only(text, name)
         if descriptor.message_type is not None:
             inner = read_message(field.message(), descriptor.message_type.name)
-            getattr(message, descriptor.name).CopyFrom(inner)
+            getattr(message, name).CopyFrom(inner)
         else:
-            setattr(message, descriptor.name, _scalar(field, descriptor))
+            setattr(message, name, _scalar(field, descriptor))
     return message
 
 
 def _only(text: Message, name: str) -> Field:
     field = text.get(name)
-    assert field is not None  # the caller saw it in all()
+    assert field is not None  # the caller saw it among the fields
     return field
 
 

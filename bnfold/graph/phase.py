@@ -5,8 +5,8 @@ Source: BVLC caffe, src/caffe/net.cpp, `Net::FilterNet` and `Net::StateMeetsRule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from bnfold.errors import BnfoldError
 from bnfold.graph.params import read_message
@@ -48,8 +48,7 @@ def own_phase(layer: Message, phase: Phase) -> Phase:
     return Phase.TRAIN if field.enum({"TRAIN": 0, "TEST": 1}) == 0 else Phase.TEST
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """The state a network runs in: its phase, and the level and stages that the file sets."""
 
     phase: Phase

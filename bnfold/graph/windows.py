@@ -6,16 +6,14 @@ Sources: BVLC caffe, src/caffe/layers/{base_conv,conv,deconv,pooling}_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bnfold.graph.axes import Shape
 from bnfold.graph.net import Layer
 from bnfold.graph.words import Words
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """A window, one number for each spatial axis."""
 
     kernel: tuple[int, ...]

@@ -7,14 +7,13 @@ different meanings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bnfold.graph.net import Layer
 from bnfold.prototxt import Message
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """A parameter message in its own words; `text` is None where the layer has none.
 
     The methods raise PrototxtError for a value that is no integer or boolean, and for a field

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from bnfold.aliases import PathLike
 from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
@@ -21,8 +22,7 @@ from bnfold.one_line import one_line_errors
 from bnfold.outputs import Outputs, settle
 
 
-@dataclass(frozen=True)
-class Folding:
+class Folding(NamedTuple):
     """A folded network, before anything is written.
 
     Attributes:
@@ -45,8 +45,7 @@ class Folding:
     onto: Onto | None = None
 
 
-@dataclass(frozen=True)
-class MergeJob:
+class MergeJob(NamedTuple):
     """Which files to merge into which, and how.
 
     Attributes:

@@ -17,8 +17,8 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bnfold.errors import BnfoldError, InterruptedWarning
 
@@ -41,8 +41,7 @@ _MOST_BYTES = 1 << 16
 _KINDS = ("new", "old", "commit", "commit-new")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file that changes.
 
     Attributes:

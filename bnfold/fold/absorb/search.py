@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from bnfold.fold.absorb import passing
 from bnfold.fold.absorb.collapse import no_scale
@@ -31,8 +31,7 @@ class Step:
     before: Step | None
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(NamedTuple):
     """An affine that goes into a layer with a weight or into a chain.
 
     Attributes:

@@ -7,7 +7,7 @@ same too where the bias is shared; a bias of its own takes a shift of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bnfold.fold.absorb.backward import finish, permitted
 from bnfold.fold.absorb.leaving import seen_by_others, upward
@@ -20,8 +20,7 @@ from bnfold.fold.weighted import WeightedLayer
 from bnfold.graph import Layer
 
 
-@dataclass(frozen=True)
-class Sharer:
+class Sharer(NamedTuple):
     """A layer that shares its weights, with the chain behind it."""
 
     weighted: WeightedLayer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from bnfold.graph import AffineForm, Layer, Phase, untrusted
 from bnfold.graph.axes import Shape
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What a layer was read as.
 
     Attributes:

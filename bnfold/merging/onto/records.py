@@ -7,7 +7,6 @@ such shapes as the given file calls for, and that layers which share a blob ther
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,8 +172,7 @@ def renamed_records(
 def _renamed(edit: LayerEdit, layer: Layer, partner: Layer) -> LayerEdit:
     bottoms, tops = _ends(layer)
     was = [tuple(field.string() for field in partner.text.all(end)) for end in ("bottom", "top")]
-    return replace(
-        edit,
+    return edit._replace(
         name=layer.name if layer.name != partner.name else None,
         type=layer.type if layer.type != partner.written_type else None,
         bottoms=bottoms if bottoms != was[0] else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bnfold.cli.options import (
     pair_options,
     report_options,
     runtime_options,
+    tolerance_option,
 )
 
 
@@ -51,13 +53,7 @@ from bnfold.cli.options import (
     help="Before the outputs take their names, run both networks in an engine; if they are not "
     "the same function, write nothing and exit with 1.",
 )
-@click.option(
-    "--tolerance",
-    type=float,
-    metavar="T",
-    help="For --verify: the largest difference, as a share of a value's magnitude  "
-    "[default: measured]",
-)
+@tolerance_option("For --verify: ")
 @click.option(
     "--require-complete",
     is_flag=True,
@@ -80,7 +76,7 @@ def merge(
     onto: Path | None,
     dry_run: bool,
     verify: bool,
-    tolerance: float | None,
+    tolerances: Sequence[tuple[str, float]],
     require_complete: bool,
     attest: Path | None,
     runtime: str,
@@ -106,7 +102,7 @@ def merge(
       bnfold merge --model train_val.prototxt --weights x.caffemodel --onto deploy.prototxt
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
-    how = verify_options(verify, dry_run, values["phase"], tolerance, runtime, caffe_root, threads)
+    how = verify_options(verify, dry_run, values["phase"], tolerances, runtime, caffe_root, threads)
     import bnfold
     from bnfold.cli.failed import printing_failure
     from bnfold.cli.printing import show

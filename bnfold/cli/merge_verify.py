@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bnfold.cli.options import tolerances_of
 from bnfold.cli.usage import RUNTIME, check_engine, only_with
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ def verify_options(
     wanted: bool,
     dry_run: bool,
     phase: str,
-    tolerance: float | None,
+    tolerances: Sequence[tuple[str, float]],
     runtime: str,
     caffe_root: Path | None,
     threads: int | None,
@@ -28,7 +30,7 @@ def verify_options(
         UsageError: options that exclude each other.
         BnfoldError: the tolerance is out of range.
     """
-    only_with("--verify", wanted, ["tolerance", *RUNTIME])
+    only_with("--verify", wanted, ["tolerances", *RUNTIME])
     check_engine(runtime)
     if not wanted:
         return None
@@ -38,9 +40,8 @@ def verify_options(
         raise click.UsageError(f"engines run phase TEST, and cannot --verify --phase {phase}")
     from bnfold import VerifyOptions
 
-    return VerifyOptions(
-        tolerance=tolerance, runtime=runtime, caffe_root=caffe_root, threads=threads
-    )
+    limits = tolerances_of(tolerances)
+    return VerifyOptions(**limits, runtime=runtime, caffe_root=caffe_root, threads=threads)
 
 
 def show_verification(report: Report, *, quiet: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -192,3 +192,46 @@ def runtime_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def tolerance_option(prefix: str = "") -> Callable[[F], F]:
+    """`--tolerance`: one for all values, and others by name."""
+    return click.option(
+        "--tolerance",
+        "tolerances",
+        type=_Tolerance(),
+        multiple=True,
+        metavar="[NAME=]T",
+        help=f"{prefix}Largest difference to allow, as a share of a value's largest magnitude; "
+        "with the name of a value for that one only. May be given again  [default: measured]",
+    )
+
+
+class _Tolerance(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A number, with a name before it or without."""
+
+    name = "[NAME=]T"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, _, number = value.rpartition("=")
+        try:
+            return name, float(number)
+        except ValueError:
+            self.fail(f"'{number}' is no number; give one, as in 1e-5 or prob=1e-5", param, ctx)
+
+
+def tolerances_of(given: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """The tolerance for all values and those by name, as VerifyOptions has them.
+
+    Raises:
+        click.UsageError: one is given twice.
+    """
+    named: dict[str, float | None] = {}
+    for name, tolerance in given:
+        if name in named:
+            what = f"of '{name}'" if name else "for all values"
+            raise click.UsageError(f"the tolerance {what} is given twice; give it once")
+        named[name] = tolerance
+    return {"tolerance": named.pop("", None), "tolerances": named}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from bnfold.cli.options import (
     report_options,
     root_option,
     runtime_options,
+    tolerance_option,
+    tolerances_of,
 )
 from bnfold.cli.preprocess_options import PREPROCESS, preprocess_options
 from bnfold.cli.usage import check_engine, check_json_only, not_with, only_with
@@ -49,13 +52,7 @@ from bnfold.errors import CheckFailedError
     metavar="S",
     help="Seed of everything random.",
 )
-@click.option(
-    "--tolerance",
-    type=float,
-    metavar="T",
-    help="Largest difference to allow, as a share of a value's largest magnitude  "
-    "[default: measured]",
-)
+@tolerance_option()
 @click.option(
     "--layers",
     is_flag=True,
@@ -73,7 +70,7 @@ def verify(
     root: Path | None,
     random: int | None,
     seed: int,
-    tolerance: float | None,
+    tolerances: Sequence[tuple[str, float]],
     layers: bool,
     preprocess: Any,
     runtime: str,
@@ -103,7 +100,8 @@ def verify(
     if images is not None and random is not None:
         raise click.UsageError("--images and --random exclude each other; choose one of the two")
     only_with("--images", images is not None, ["root", *PREPROCESS])
-    both = images is not None and tolerance is not None
+    limits = tolerances_of(tolerances)
+    both = images is not None and limits["tolerance"] is not None
     not_with("--images and --tolerance", both, ["seed"])
     options = bnfold.VerifyOptions(
         images=images,
@@ -111,7 +109,7 @@ def verify(
         preprocess=preprocess,
         random=8 if random is None else random,
         seed=seed,
-        tolerance=tolerance,
+        **limits,
         layers=layers,
         runtime=runtime,
         threads=threads,

@@ -87,8 +87,8 @@ def test_json(run, arguments, folded, tmp_path):
     assert found["parted"]["channel"] == 5
     assert set(found["outputs"][0]) == {
         "name", "layer", "type", "line", "compared_with", "agrees", "absolute", "relative",
-        "tolerance", "magnitude", "cosine", "top1", "nan", "unlike", "shape", "folded_shape",
-        "channel", "where", "run",
+        "tolerance", "magnitude", "mean", "median", "p99", "sqnr", "cosine", "top1", "nan",
+        "unlike", "shape", "folded_shape", "channel", "where", "run",
     }  # fmt: skip
 
 
@@ -110,6 +110,10 @@ def test_a_fold_that_is_not_there(refused, arguments):
         (["--images", "x", "--random", "3"], "exclude each other"),
         (["--scale", "2"], "effect without --images"),
         (["--tolerance", "-1"], "give 0 or more"),
+        (["--tolerance", "prob=-1"], "give 0 or more"),
+        (["--tolerance", "prob=much"], "'much' is no number"),
+        (["--tolerance", "1", "--tolerance", "2"], "is given twice"),
+        (["--tolerance", "prob=1", "--tolerance", "prob=2"], "of 'prob' is given twice"),
         (["--random", "0"], "--random"),
     ],
 )
@@ -183,6 +187,21 @@ def test_a_merge_that_no_engine_can_verify_leaves_nothing_behind(refused, argume
 @pytest.mark.parametrize("options", [["--dry-run"], ["--phase", "TRAIN"]])
 def test_merges_that_cannot_be_verified(refused, arguments, options):
     refused("merge", *arguments, "--verify", *options, says="--verify")
+
+
+def test_a_tolerance_by_name_is_for_that_value_only(run, refused, arguments, folded, opencv):
+    edit(folded[1], "conv3", nudge)
+    failing = ["verify", *arguments, "--runtime", "opencv"]
+    assert run(*failing).code == 1
+    ran = run(*failing, "--tolerance", "prob=1", "--json", "-")
+    assert ran.code == 1
+    values = json.loads(ran.out)
+    limits = {one["name"]: one["tolerance"] for one in [*values["outputs"], *values["scores"]]}
+    assert limits["prob"] == 1
+    assert limits["fc6"] != 1
+    assert run(*failing, "--tolerance", "prob=1", "--tolerance", "fc6=1").code == 0
+    assert run(*failing, "--tolerance", "1", "--tolerance", "fc6=1e-12").code == 1
+    refused(*failing, "--tolerance", "porb=1", says=["'porb'", "did you mean 'prob'"])
 
 
 def test_tolerance_without_verify(refused, arguments):

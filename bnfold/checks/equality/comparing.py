@@ -22,6 +22,7 @@ from bnfold.graph import Net, build
 from bnfold.network_files import PairFiles
 from bnfold.prototxt import load
 from bnfold.runtimes import Place, Session, pick
+from bnfold.spelling import did_you_mean
 
 Feeds = dict[str, Array]
 
@@ -103,6 +104,7 @@ class _Check:
         outputs, scores = self._matching.outputs(), self._matching.scores()
         if not outputs:
             raise BnfoldError(f"{self._files.original.model}: it has no outputs to compare")
+        self._check_tolerances([*outputs, *scores])
         inputs = self._inputs()
         feeds, compared = self._compare([*outputs, *scores], inputs, progress)
         found = tuple(compared[: len(outputs)]), tuple(compared[len(outputs) :])
@@ -111,6 +113,17 @@ class _Check:
             layers = tuple(self._layers(feeds))
             result = self._found(str(inputs), inputs.images, found=found, layers=layers)
         return result
+
+    def _check_tolerances(self, compared: Sequence[Pair]) -> None:
+        """Refuse a tolerance that would be for nothing."""
+        names = {pair.name for pair in (*compared, *self._matching.layers())}
+        for name in self._options.tolerances:
+            if name not in names:
+                known = ", ".join(f"'{pair.name}'" for pair in compared)
+                raise BnfoldError(
+                    f"{self._files.folded.model}: no value that is compared is named '{name}'"
+                    f"{did_you_mean(name, names)}; outputs and scores are {known}"
+                )
 
     def _inputs(self) -> RandomInputs | ImageInputs:
         options = self._options
@@ -176,7 +189,7 @@ class _Check:
     def _judge(
         self, pair: Pair, difference: RunningDifference, noise: RunningDifference
     ) -> Compared:
-        tolerance = self._options.tolerance
+        tolerance = self._options.tolerances.get(pair.name, self._options.tolerance)
         if tolerance is None:
             tolerance = tolerance_of(noise.result().relative, pair.depth)
         return Compared(pair, difference.result(), tolerance)

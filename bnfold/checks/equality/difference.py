@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnfold.aliases import Array, ArrayShape
+from bnfold.checks.equality.spread import Spread
 
 _CHUNK = 1 << 15
 """Values that are compared at a time: in float64 they fit into a core's cache."""
@@ -31,6 +32,10 @@ class Difference:
         other_shape: the folded network's shape where it differs, else None.
         absolute: the largest absolute difference between finite values.
         magnitude: the largest absolute finite value of the original network.
+        mean: the mean absolute difference between finite values.
+        median, p99: the absolute difference that half, and 99 %, of them do not exceed; up to 3 %.
+        sqnr: the ratio of the original's energy to the difference's, in dB; infinite where all are
+            equal.
         cosine: the cosine of the angle between the two, as vectors over all runs; 1 for two
             vectors of zeros.
         nan: how many values are NaN in either network.
@@ -44,6 +49,10 @@ class Difference:
     other_shape: ArrayShape | None
     absolute: float
     magnitude: float
+    mean: float
+    median: float
+    p99: float
+    sqnr: float
     cosine: float
     nan: int
     unlike: int
@@ -83,6 +92,9 @@ class RunningDifference:
         self._other: ArrayShape | None = None
         self._absolute = self._magnitude = 0.0
         self._products = np.zeros(3)
+        self._apart = np.zeros(2)
+        self._values = 0
+        self._spread = Spread()
         self._nan = self._unlike = 0
         self._where: tuple[int, ...] | None = None
         self._where_run = 0
@@ -133,6 +145,9 @@ class RunningDifference:
         self._magnitude = max(self._magnitude, float(a.max()), -float(a.min()))
         apart = np.subtract(a, b, out=b)
         np.abs(apart, out=apart)
+        self._apart += apart.sum(), apart @ apart
+        self._values += apart.size
+        self._spread.add(apart)
         at = int(apart.argmax())
         largest = float(apart[at])
         if largest > self._absolute:
@@ -148,11 +163,16 @@ class RunningDifference:
             cosine = min(1.0, both / (math.sqrt(first) * math.sqrt(second)))
         else:
             cosine = 1.0 if first == second else 0.0
+        total, energy = (float(x) for x in self._apart)
         return Difference(
             self._shape,
             self._other,
             self._absolute,
             self._magnitude,
+            total / max(1, self._values),
+            self._spread.quantile(0.5),
+            self._spread.quantile(0.99),
+            _decibels(first, energy),
             cosine,
             self._nan,
             self._unlike,
@@ -160,6 +180,12 @@ class RunningDifference:
             self._where_run,
             Top1(self._same, self._total) if self._total else None,
         )
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if not noise:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal / noise else -math.inf
 
 
 def is_scores(shape: ArrayShape) -> bool:

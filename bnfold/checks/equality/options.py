@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bnfold.aliases import PathLike
 from bnfold.checks.images.preprocess import PreprocessOptions
@@ -38,6 +38,7 @@ class VerifyOptions:
         seed: of the random inputs, and of what the tolerance is measured with.
         tolerance: the largest relative difference to allow, everywhere; None to measure, for each
             value, what rounding does.
+        tolerances: the same for values by name, in place of `tolerance` and of what is measured.
         layers: compare layers too, and have one past its tolerance fail the check.
         altered: layers whose values folding is meant to change; they are not compared.
         ahead: layers that folding took out, and whose work is done by what read them.
@@ -57,6 +58,7 @@ class VerifyOptions:
     random: int = 8
     seed: int = 0
     tolerance: float | None = None
+    tolerances: Mapping[str, float] = field(default_factory=dict)
     layers: bool = False
     altered: frozenset[str] = frozenset()
     ahead: frozenset[str] = frozenset()
@@ -70,8 +72,10 @@ class VerifyOptions:
             raise BnfoldError(f"{self.random} random inputs prove nothing; give at least 1")
         if self.seed < 0:
             raise BnfoldError(f"the seed {self.seed} cannot be; give 0 or more")
-        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
-            raise BnfoldError(f"the tolerance {self.tolerance} cannot be; give 0 or more")
+        given = [] if self.tolerance is None else [self.tolerance]
+        for tolerance in (*given, *self.tolerances.values()):
+            if not 0 <= tolerance < math.inf:
+                raise BnfoldError(f"the tolerance {tolerance} cannot be; give 0 or more")
 
     def knowing(self, altered: Set[str], ahead: Set[str]) -> VerifyOptions:
         """These options, with the layers that a plan changes by design."""

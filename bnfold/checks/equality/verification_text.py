@@ -48,6 +48,7 @@ def lines(found: Verification) -> Iterator[str]:
         place = f" {full_name(compared)} ({pair.type}, line {pair.line})"
         cosine, top1 = angle(compared), top_answers(compared)
         words = [word(compared), str(compared)]
+        words += filter(None, [noise(compared)])
         words += [f"cosine {cosine}"] * bool(cosine) + [f"top-1 {top1}"] * bool(top1)
         yield f"{kind}{place}: {', '.join(words)}"
     for name in found.altered:
@@ -65,6 +66,16 @@ def full_name(compared: Compared) -> str:
 def word(compared: Compared) -> str:
     """Whether the two networks agree."""
     return "agrees" if compared.within else "DIFFERS"
+
+
+def noise(compared: Compared) -> str:
+    """How the differences are distributed, where there are some."""
+    d = compared.difference
+    if d.other_shape is not None or not d.absolute:
+        return ""
+    return (
+        f"mean {d.mean:.2g}, median {d.median:.2g}, 99 % within {d.p99:.2g}, SQNR {d.sqnr:.0f} dB"
+    )
 
 
 def angle(compared: Compared) -> str:

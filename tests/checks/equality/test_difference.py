@@ -29,6 +29,11 @@ def test_numbers_against_numpy(shape):
     assert found.relative == apart.max() / np.abs(old).max()
     assert (found.run, *found.where) == np.unravel_index(apart.argmax(), apart.shape)
     assert found.channel == found.where[1]
+    assert found.mean == pytest.approx(apart.mean(), rel=1e-12)
+    assert found.median == pytest.approx(np.quantile(apart, 0.5, method="inverted_cdf"), rel=0.03)
+    assert found.p99 == pytest.approx(np.quantile(apart, 0.99, method="inverted_cdf"), rel=0.03)
+    decibels = 10 * math.log10((old**2).sum() / (apart**2).sum())
+    assert found.sqnr == pytest.approx(decibels, abs=1e-9)
     angle = (old * new).sum() / math.sqrt((old**2).sum() * (new**2).sum())
     assert found.cosine == pytest.approx(angle, abs=1e-12)
     if math.prod(shape[2:]) == 1:
@@ -41,6 +46,7 @@ def test_numbers_against_numpy(shape):
 
 def test_equal_values_have_no_place():
     found = compared(([[1, 2]], [[1, 2]]))
+    assert (found.mean, found.median, found.p99, found.sqnr) == (0, 0, 0, math.inf)
     assert (found.relative, found.where) == (0, None)
     assert found.cosine == pytest.approx(1)
     assert found.within(0)

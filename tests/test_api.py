@@ -181,7 +181,8 @@ ALLOWED = {
     },
     "checks": {
         *("runtimes", "merging", "pruning", "network_files", "outputs", "one_line"),
-        *("summary", "whole", "import_path", "fold", "graph", "prototxt", "caffemodel", "errors"),
+        *("summary", "whole", "spelling", "import_path"),
+        *("fold", "graph", "prototxt", "caffemodel", "errors"),
     },
     "evidence": {"outputs", "one_line", "errors", "spelling", "summary", "whole"},
     "api": {

@@ -12,7 +12,7 @@ from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
 from bnfold.graph import Phase
 from bnfold.merging.job import MergeJob, plan_only
-from bnfold.merging.report import Report, check_complete
+from bnfold.merging.report import Report, check_complete, check_portable
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import described, json_document, recorded
 
@@ -72,8 +72,9 @@ def merge(
     Raises:
         BnfoldError: the input cannot be used; the message is one line that says where, what
             and what to do. Nothing has been written then.
-        CheckFailedError: `verify` found that the folded network is not the same function, or
-            `require_complete` that an affine layer is left; its `report` is what this would return.
+        CheckFailedError: `verify` found that the folded network is not the same function,
+            `require_complete` that an affine layer is left, or `portable="refuse"` that stock Caffe
+            would not load it; its `report` is what this would return.
     """
     options = MergeOptions.of(options, choices)
     if verify and dry_run:
@@ -92,6 +93,7 @@ def merge(
         ) as record:  # fmt: skip
             report = job.rehearse() if dry_run else job.write(record.outputs)
             check_complete(report, require_complete)
+            check_portable(report, options.portable == "refuse")
             if verify:
                 from bnfold.checks.equality.verified_merge import verified
 

@@ -182,6 +182,7 @@ def fold_options() -> str:
             "metavar": option.metavar,
             "values": option.values,
             "convert": option.convert.__name__,
+            "bare": option.bare,
         }
         for name, (default, option) in bnfold.MergeOptions.declared().items()
     }

@@ -35,6 +35,17 @@ def fold_options(*names: str) -> Callable[[F], F]:
     return give
 
 
+class FoldCommand(click.Command):
+    """A command with `fold_options`; one that may stand by itself has its value behind `=` only."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give such an option the value that it has by itself: a file may stand behind it."""
+        bare = {f"--{name}": one["bare"] for name, one in _declared().items() if one["bare"]}
+        end = args.index("--") if "--" in args else len(args)
+        given = [f"{word}={bare[word]}" if word in bare else word for word in args[:end]]
+        return super().parse_args(ctx, [*given, *args[end:]])
+
+
 @functools.cache
 def _declared() -> dict[str, dict[str, Any]]:
     import json
@@ -52,6 +63,14 @@ def _option(name: str, option: Mapping[str, Any]) -> Callable[[F], F]:
         return click.option(f"{word}/{off}", default=True, show_default=True, help=text)
     if default is False:
         return click.option(word, is_flag=True, help=text)
+    if option["bare"]:
+        return click.option(
+            word,
+            type=click.Choice(option["values"]),
+            is_flag=False,
+            flag_value=option["bare"],
+            help=text,
+        )
     several = isinstance(default, (list, dict))
     return click.option(
         word,

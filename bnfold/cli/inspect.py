@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from bnfold.cli.fold_options import fold_options, merge_options
+from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
 from bnfold.cli.options import JsonTarget, loose_pair_options, report_options
 from bnfold.cli.usage import check_json_only, not_with
 
 
-@click.command()
+@click.command(cls=FoldCommand)
 @loose_pair_options
 @fold_options()
 @click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bnfold.cli.fold_options import fold_options, merge_options
+from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
 from bnfold.cli.merge_verify import show_verification, verify_options
 from bnfold.cli.options import (
     FILE,
@@ -22,6 +22,7 @@ from bnfold.cli.options import (
 
 
 @click.command(
+    cls=FoldCommand,
     epilog="The outputs appear whole or not at all, and the inputs are never touched. "
     "What is kept stays exactly as it was; the report says why.",
 )
@@ -109,7 +110,7 @@ def merge(
     from bnfold.cli.progress import progress
 
     options = merge_options(values)
-    with printing_failure(json_target), progress("merging", quiet or not verify) as tell:
+    with printing_failure(json_target, quiet), progress("merging", quiet or not verify) as tell:
         report = bnfold.merge(
             model,
             weights,

@@ -18,12 +18,14 @@ class Option(NamedTuple):
         metavar: what stands for its value in the help, where it takes one.
         values: the values it may have, where they are few.
         convert: makes the value from a word of the command line.
+        bare: the value that it has where it stands on the command line without one.
     """
 
     help: str
     metavar: str = ""
     values: tuple[str, ...] = ()
     convert: type[str | float] = str
+    bare: str = ""
 
 
 def option(default: Any, text: str, **more: Any) -> Any:
@@ -47,7 +49,10 @@ def switch(rewrite: type[OptionalRewrite], *more: type[OptionalRewrite]) -> Any:
 
 
 def form(
-    text: str, rewrites: Mapping[str, Sequence[type[OptionalRewrite]]], default: str | None = None
+    text: str,
+    rewrites: Mapping[str, Sequence[type[OptionalRewrite]]],
+    default: str | None = None,
+    bare: str = "",
 ) -> Any:
     """A field of a dataclass that names the form that layers are to have.
 
@@ -55,9 +60,11 @@ def form(
         text: its help, a sentence for people.
         rewrites: for each form what it turns on.
         default: the form that layers get where the user says nothing.
+        bare: the form that they get where the option stands without one.
     """
     turned_on = {name: tuple(found) for name, found in rewrites.items()}
-    metadata = {"option": Option(text, values=tuple(rewrites)), "rewrites": turned_on}
+    chosen = Option(text, values=tuple(rewrites), bare=bare)
+    metadata = {"option": chosen, "rewrites": turned_on}
     return field(default=default, metadata=metadata)
 
 

@@ -20,9 +20,11 @@ from bnfold.fold.branches.concat import MergeConcatBranches
 from bnfold.fold.branches.merge import MergeBranches
 from bnfold.fold.channels.dead import RemoveDead
 from bnfold.fold.engine import EngineCaffe
+from bnfold.fold.forms.activations import ActivationsAsStock
 from bnfold.fold.forms.depthwise import DepthwiseAsConvolution
 from bnfold.fold.forms.prelu import JoinPReLU
 from bnfold.fold.forms.scale_bias import GiveScalesBiases
+from bnfold.fold.forms.stale import RemoveStale
 from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
 from bnfold.fold.option import (
     Option,
@@ -74,6 +76,12 @@ class MergeOptions:
         "prelu",
     )
     scale_bias: bool = switch(GiveScalesBiases)
+    portable: str | None = form(
+        "Replace what stock Caffe 1.0 does not know by what computes the same; what cannot be is "
+        "named, and is an error unless it is --portable=warn.",
+        {name: [ActivationsAsStock, RemoveStale] for name in ("refuse", "warn")},
+        bare="refuse",
+    )
     engine_caffe: bool = switch(EngineCaffe)
     collapse: bool = option(True, Collapse.help)
     branches: bool = switch(MergeBranches)
@@ -110,12 +118,20 @@ class MergeOptions:
     )
 
     def __post_init__(self) -> None:
-        given = {
+        given: dict[str, Any] = {
             "phase": Phase.named(self.phase),
             "keep": tuple(self.keep),
             "only": tuple(self.only),
             "treat_as": dict(self.treat_as or {}),
         }
+        if self.portable is not None:
+            given |= {
+                "depthwise_as": self.depthwise_as or "convolution",
+                "upsample_as": self.upsample_as or "deconvolution",
+                "tidy": True,
+                # Stock Caffe does not know raw_data, where half floats are stored.
+                "float32": not self.keep_dtype,
+            }
         for name, value in given.items():
             object.__setattr__(self, name, value)
         if self.eps is not None and not 0 <= self.eps <= _LARGEST:

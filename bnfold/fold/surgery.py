@@ -5,12 +5,13 @@ A layer is compared with what its text and its record say; only differences beco
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from bnfold.caffemodel import LayerEdit, NewLayer
+from bnfold.caffemodel import LayerEdit, NewLayer, schema
 from bnfold.graph import Layer, Net, ParamValue
 from bnfold.graph.params import is_repeated
 from bnfold.prototxt import Document, Field, Ident, Message
@@ -19,6 +20,9 @@ from bnfold.prototxt import Document, Field, Ident, Message
 def edit_document(net: Net) -> Document:
     """Record on the network's own document what the rewrites changed, and return it."""
     for layer in net.all_layers:
+        if layer.behind is not None:
+            _add(net.document, layer, layer.behind.field)
+            continue
         if layer.removed:
             net.document.remove(layer.field)
             continue
@@ -32,7 +36,24 @@ def edit_document(net: Net) -> Document:
         for name in sorted(layer.cleared):
             for stale in layer.text.all(name):
                 net.document.remove(stale)
+    for field in net.struck:
+        net.document.remove(field)
     return net.document
+
+
+def _add(document: Document, layer: Layer, after: Field) -> None:
+    """Write a layer that the file does not have behind one that it has, unless it is gone."""
+    if layer.removed:
+        return
+    fields: list[tuple[str, Any]] = [("name", layer.name), ("type", layer.type)]
+    fields += [("bottom", value.name) for value in layer.bottoms]
+    fields += [("top", value.name) for value in layer.tops]
+    for message in layer.kind.params:
+        param = layer.param(message)
+        names = [descriptor.name for descriptor in param.DESCRIPTOR.fields]
+        spelt = [(n, value) for n in names for value in _spelt(param, n, _needed(param, n))]
+        fields += [(message, spelt)] if spelt else []
+    document.add(document.root, "layer", fields, after=after)
 
 
 def weight_edits(net: Net) -> dict[str, LayerEdit]:
@@ -153,12 +174,20 @@ def _record_edit(layer: Layer) -> LayerEdit:
     written_bottoms = tuple(field.string() for field in layer.text.all("bottom"))
     return LayerEdit(
         type=layer.type if layer.type != layer.written_type else None,
-        drop=tuple(sorted(layer.cleared)),
+        # A fork's own message has no number that could be told; readers pass over what they lack.
+        drop=tuple(sorted(layer.cleared & _known_messages())),
         tops=tops if tops != written_tops else None,
         bottoms=bottoms if bottoms != written_bottoms else None,
         blobs=layer.given_blobs,
         params={key: _in_record(layer, *key) for key in layer.set_fields},
     )
+
+
+@functools.cache
+def _known_messages() -> frozenset[str]:
+    """The fields that records of layers have in the schema."""
+    kinds = ("LayerParameter", "V1LayerParameter")
+    return frozenset().union(*(schema.message(kind).DESCRIPTOR.fields_by_name for kind in kinds))
 
 
 def _in_record(layer: Layer, message: str, name: str) -> ParamValue:

@@ -18,7 +18,7 @@ from bnfold.caffemodel import BlobSource, LayerRecord, Weights, schema
 from bnfold.caffemodel import ParamValue as ParamValue
 from bnfold.graph.layer_type import LayerType
 from bnfold.graph.params import read_message
-from bnfold.prototxt import Document, Field, Message
+from bnfold.prototxt import Document, Field, Message, parse
 
 if TYPE_CHECKING:
     from bnfold.graph.memory import Memory
@@ -76,6 +76,7 @@ class Layer:
         removed: whether a rewrite took it out.
         cleared: the names of the fields of its text that a rewrite took out.
         fork_fields: what trust.py found in its text, with what its type was taken for.
+        behind: for a layer that a rewrite added, the layer of the file that it stands behind.
     """
 
     # A file can have very many layers, and most of them are never changed.
@@ -83,6 +84,7 @@ class Layer:
         "_given",
         "_params",
         "_set",
+        "behind",
         "blob_names",
         "bottoms",
         "cleared",
@@ -115,6 +117,7 @@ class Layer:
         self.removed = False
         self.cleared: frozenset[str] = frozenset()
         self.fork_fields: tuple[object, ForkFields] | None = None
+        self.behind: Layer | None = None
         self._given: tuple[BlobSource, ...] | None = None
         self._params: dict[str, Any] | None = None
         self._set: dict[tuple[str, str], None] | None = None
@@ -228,6 +231,7 @@ class Net:
         inputs: the values that the file declares as inputs.
         outside: the layers of the file that do not run in this phase.
         memory: where its values lie.
+        struck: fields of the file that rewrites took out by themselves, whoever they belong to.
         is_v1: whether the file has the layers of before 2014, `layers { type: CONVOLUTION }`.
     """
 
@@ -245,6 +249,7 @@ class Net:
         self.memory = memory
         self.inputs = inputs
         self.outside = outside
+        self.struck: list[Field] = []
         self.is_v1 = any(layer.is_v1 for layer in layers)
         self._layers = layers
         self._order = {layer: place for place, layer in enumerate((*layers, *outside))}
@@ -352,6 +357,53 @@ class Net:
             self.disconnect(layer, range(len(layer.bottoms)))
             layer.removed = True
 
+    def hand_over(
+        self,
+        layer: Layer,
+        kind: LayerType,
+        name: str,
+        *,
+        between: str | None = None,
+        beside: Value | None = None,
+    ) -> Layer:
+        """Have a new layer make a layer's only top, from what that layer makes in its place.
+
+        `look_at_order_anew` must follow, once for any number of new layers.
+
+        Args:
+            layer: the layer, with one top.
+            kind: the type of the new one.
+            name: its name, which no layer of the file has.
+            between: what the value between the two is called, which is no name of another value;
+                None for the name of the top, on which the new layer then works in place.
+            beside: a bottom of the layer that the new one reads, too, as its first bottom.
+
+        Returns:
+            The new layer.
+        """
+        (top,) = layer.tops
+        value = Value(between or top.name, layer)
+        bottoms = [value] if beside is None else [beside, value]
+        ends = [("bottom", one.name) for one in bottoms]
+        fields = [("name", name), ("type", kind.name), *ends, ("top", top.name)]
+        made = Layer(layer.index, _written(fields, layer.line), kind.name, kind)
+        made.behind = layer.behind or layer
+        made.bottoms, made.tops = bottoms, [top]
+        layer.tops, top.producer, value.readers = [value], made, [made]
+        if beside is not None:
+            beside.readers.insert(beside.readers.index(layer) + 1, made)
+        self._layers.insert(self._layers.index(layer) + 1, made)
+        self._values[value.name] += 1
+        return made
+
+    def look_at_order_anew(self) -> None:
+        """Number all layers in the order in which they stand, once some were added."""
+        ordered = merge(self._layers, self.outside, key=lambda layer: layer.index)
+        for index, layer in enumerate(list(ordered)):
+            layer.index = index
+        self._order = {layer: at for at, layer in enumerate((*self._layers, *self.outside))}
+        self.look_at_memory_anew()
+
     def look_at_memory_anew(self) -> None:
         """Tell again where values lie, once layers have gone that wrote over some of them.
 
@@ -395,6 +447,14 @@ class Net:
                     elif top.name == value.name and reader.index < last:
                         return False
         return True
+
+
+def _written(fields: Sequence[tuple[str, Any]], line: int) -> Field:
+    """The field of a layer that the file does not have, as if it stood on a line of it."""
+    text = parse("")
+    text.add(text.root, "layer", fields)
+    (field,) = parse("\n" * (line - 1) + text.render()).root.all("layer")
+    return field
 
 
 def _read_param(field: Field | None, name: str) -> Any:

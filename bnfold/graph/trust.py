@@ -41,7 +41,7 @@ _OTHER_PARAMS = words(
 )
 """Messages that Caffe knows and that no type of the table reads."""
 
-_ELSEWHERE = ANY_LAYER.union(_OTHER_PARAMS, *(known.params for known in LAYER_TYPES.values()))
+ELSEWHERE = ANY_LAYER.union(_OTHER_PARAMS, *(known.params for known in LAYER_TYPES.values()))
 """These, and all messages whose owner is known: every other layer passes over them."""
 
 
@@ -111,7 +111,7 @@ def _sorted_out(layer: Layer, known: LayerType) -> ForkFields:
         if one.name in layer.cleared:
             continue
         if one.name not in known.params:
-            if one.name not in _ELSEWHERE:
+            if one.name not in ELSEWHERE:
                 foreign.add(one.name)
             continue
         fields = known.params[one.name]

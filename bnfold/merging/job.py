@@ -14,7 +14,9 @@ from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, infer_shapes
+from bnfold.graph.readers import Problem
 from bnfold.merging.naming import naming
+from bnfold.merging.portable import unportable
 from bnfold.merging.reading import read_net
 from bnfold.merging.report import Counts, Onto, Report, after_writing
 from bnfold.network_files import NetworkFiles
@@ -33,6 +35,7 @@ class Folding(NamedTuple):
         plan: what was decided.
         before, after: sizes, without that of the new weights file.
         onto: what was found of the file that the weights are for, if there is one.
+        unportable: what stock Caffe does not know of it, if that was asked.
     """
 
     stored: Weights
@@ -43,6 +46,7 @@ class Folding(NamedTuple):
     before: Counts
     after: Counts
     onto: Onto | None = None
+    unportable: tuple[Problem, ...] | None = None
 
 
 class MergeJob(NamedTuple):
@@ -180,8 +184,10 @@ class MergeJob(NamedTuple):
             shapes = infer_shapes(net)
             after = Counts.of(net, shapes, None)
             after = after_writing(after, plan, self.options)
-            text = edit_document(net).to_bytes()
-        return Folding(stored, text, edits, additions, plan, before, after)
+            document = edit_document(net)
+            left = unportable(net, document.render(), self.options)
+        text = document.to_bytes()
+        return Folding(stored, text, edits, additions, plan, before, after, unportable=left)
 
     def _fold_onto(self, given: Path, stored: Weights) -> Folding:
         from bnfold.merging.onto.folding import fold_onto
@@ -207,6 +213,7 @@ class MergeJob(NamedTuple):
             folding.before,
             after,
             onto=folding.onto,
+            unportable=folding.unportable,
         )
 
 
@@ -242,4 +249,6 @@ def plan_only(model: Path, weights: Path | None, options: MergeOptions) -> Repor
         shapes = infer_shapes(net)
         after = Counts.of(net, shapes, None)
         after = after_writing(after, plan, options)
-    return Report(model, weights, None, None, options.phase, plan, before, after)
+        text = edit_document(net).render() if options.portable else ""
+        left = unportable(net, text, options)
+    return Report(model, weights, None, None, options.phase, plan, before, after, unportable=left)

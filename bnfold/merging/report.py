@@ -14,6 +14,7 @@ from bnfold.fold import Code, Fate, MergeOptions, Outcome, Plan
 from bnfold.graph import LAYER_TYPES, Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
+from bnfold.graph.readers import Problem
 from bnfold.summary import Summary
 
 JSON_FORMAT = "bnfold.report/1"
@@ -117,6 +118,8 @@ class Report(Summary):
         plan: what is folded into what, what is kept and why, engines, warnings.
         before, after: the size of the network.
         onto: what was found of the prototxt that the weights are for, where one was given.
+        unportable: what stock Caffe does not know of the new network, by the lines of the new
+            prototxt; None where nobody asked.
     """
 
     model: Path
@@ -128,6 +131,7 @@ class Report(Summary):
     before: Counts
     after: Counts
     onto: Onto | None = field(default=None, kw_only=True)
+    unportable: tuple[Problem, ...] | None = field(default=None, kw_only=True)
 
     @property
     def standing(self) -> tuple[Outcome, ...]:
@@ -163,10 +167,14 @@ class Report(Summary):
                 for kind, always in MergeOptions.entries().items()
                 if always or self.plan.of_type(kind)
             },
+            **({} if self.unportable is None else {"unportable": self._unportable_json()}),
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),
             "after": asdict(self.after),
         }
+
+    def _unportable_json(self) -> list[dict[str, Any]]:
+        return [problem.to_json() for problem in self.unportable or ()]
 
 
 def _stands(outcome: Outcome) -> bool:
@@ -192,6 +200,23 @@ def check_complete(report: Report, wanted: bool = True) -> None:
     raise CheckFailedError(
         f"{report.model}: {first.type} layer '{first.layer}' (line {first.line}){more} {stays}"
         f"{why}; no network was written",
+        replace(report, output_model=None, output_weights=None),
+    )
+
+
+def check_portable(report: Report, wanted: bool = True) -> None:
+    """Where stock Caffe is to load the new network, refuse one that it does not.
+
+    Raises:
+        CheckFailedError: it does not; the error has the report, without outputs.
+    """
+    if not wanted or not report.unportable:
+        return
+    first, count = report.unportable[0], len(report.unportable)
+    more = f", and {count - 1} more" if count > 1 else ""
+    raise CheckFailedError(
+        f"{report.model}: stock Caffe would not load the result: {first.sentence()}{more}; no "
+        "network was written (--portable=warn writes it)",
         replace(report, output_model=None, output_weights=None),
     )
 

@@ -19,6 +19,14 @@ def rows(report: Report) -> list[str]:
     return [entry.sentence() for entry in (*report.plan.outcomes, *report.plan.entries)]
 
 
+def unportable(report: Report) -> list[str]:
+    """A line for each thing that stock Caffe does not know of the new network."""
+    return [
+        f"not in stock Caffe: line {one.line} of the result: {one.sentence()}"
+        for one in report.unportable or ()
+    ]
+
+
 def closing(report: Report) -> list[str]:
     """The closing lines: how much went where, sizes before and after, what was written."""
     plan, before, after = report.plan, report.before, report.after
@@ -45,6 +53,9 @@ def closing(report: Report) -> list[str]:
         lines.append(_savings(before, after))
     if report.onto is not None:
         lines += _onto(report.onto)
+    lines += unportable(report)
+    if report.unportable is not None and not report.unportable:
+        lines.append("stock Caffe 1.0 knows every type, field and value of the result")
     if report.output_model is not None:
         lines.append(f"wrote {report.output_model} and {report.output_weights}")
     elif report.onto is not None and report.output_weights is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bnfold.caffemodel import open_weights
 from bnfold.errors import BnfoldError
 from bnfold.graph import Phase
-from bnfold.graph.readers import READERS, Reader, problems
+from bnfold.graph.readers import READERS, Reader, file_problems, problems, stored_blobs
 from bnfold.outputs import settle
 from bnfold.prototxt import load
 from bnfold.reading.report import ReaderReport
@@ -38,5 +38,8 @@ def read_for(model: Path, weights: Path | None, reader: Reader, phase: Phase) ->
     settle([model] if weights is None else [model, weights])
     with contextlib.ExitStack() as stack:
         stored = None if weights is None else stack.enter_context(open_weights(weights))
-        found = problems(load(model), reader, phase, stored)
+        document = load(model)
+        found = problems(document, reader, phase, None if stored is None else stored_blobs(stored))
+        whole = [] if stored is None else file_problems(stored, reader)
+    found = [*whole, *found]
     return ReaderReport(model, weights, phase, reader, tuple(found))

@@ -117,7 +117,8 @@ class Drawing(Affines, Hosts, Joins, Shapes):
             if free and self.chance(0.15 if usual else 0.25):
                 options[option] = not usual
             elif option in forms and self.chance(0.25):
-                options[option] = self.random.choice(one.values)
+                # What would be refused is written, too: then it can be judged.
+                options[option] = "warn" if option == "portable" else self.random.choice(one.values)
         if self.chance(0.1):
             chosen = self.random.choice(self.nodes).name
             options[self.random.choice(["keep", "only"])] = [chosen]

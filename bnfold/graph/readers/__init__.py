@@ -13,10 +13,27 @@ from bnfold.graph.readers.caffe import BVLC
 from bnfold.graph.readers.mnn import MNN
 from bnfold.graph.readers.ncnn import NCNN
 from bnfold.graph.readers.opencv import OPENCV4
-from bnfold.graph.readers.problems import Effect, Problem, ProblemKind, problems
+from bnfold.graph.readers.problems import (
+    Effect,
+    Problem,
+    ProblemKind,
+    file_problems,
+    problems,
+    stored_blobs,
+)
 from bnfold.graph.readers.reader import Reader
 
-__all__ = ["BVLC", "READERS", "Effect", "Problem", "ProblemKind", "Reader", "problems"]
+__all__ = [
+    "BVLC",
+    "READERS",
+    "Effect",
+    "Problem",
+    "ProblemKind",
+    "Reader",
+    "file_problems",
+    "problems",
+    "stored_blobs",
+]
 
 READERS: Mapping[str, Reader] = {one.key: one for one in (BVLC, OPENCV4, NCNN, MNN)}
 """Every reader with a table, by the word that the command line takes."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
-from bnfold.caffemodel import Weights
+from bnfold.caffemodel import Blob, BlobSource, Weights
 from bnfold.graph.build import layer_fields, type_of
 from bnfold.graph.phase import Phase, State
 from bnfold.graph.readers.reader import Reader
 from bnfold.graph.readers.schema import FieldKinds, Kind, twice
 from bnfold.prototxt import Document, Field, Message, Scalar
+
+Blobs: TypeAlias = "Callable[[str], Sequence[BlobSource]]"
+"""Gives the blobs of a layer by its name."""
 
 
 class ProblemKind(str, Enum):
@@ -74,7 +77,7 @@ class Problem:
 
 
 def problems(
-    document: Document, reader: Reader, phase: Phase = Phase.TEST, weights: Weights | None = None
+    document: Document, reader: Reader, phase: Phase = Phase.TEST, blobs: Blobs | None = None
 ) -> list[Problem]:
     """List what a reader does not load of a network, or loses, in the order of the file.
 
@@ -82,7 +85,7 @@ def problems(
         document: the prototxt.
         reader: the table of the reader.
         phase: the phase that the network is for.
-        weights: its weights file, if that is to be looked at, too.
+        blobs: gives the blobs of a layer by its name, if these are to be looked at, too.
 
     Raises:
         PrototxtError: the file is no network, or a rule in it is malformed.
@@ -93,11 +96,26 @@ def problems(
         kind = type_of(document, field)
         one = _Layer(field, kind, reader, state.runs(field.message()))
         found += one.problems()
-        found += one.blob_problems(weights)
-    if weights is not None and weights.is_hdf5 and not reader.reads_hdf5:
-        text = "its weights are in HDF5, which the reader does not know"
-        found.append(_of_network(1, None, ProblemKind.BLOBS, text))
+        found += one.blob_problems(blobs)
     return sorted(found, key=lambda one: one.line)
+
+
+def stored_blobs(weights: Weights) -> Blobs:
+    """The blobs that a weights file has for layers."""
+
+    def stored(name: str) -> Sequence[BlobSource]:
+        record = weights.get(name)
+        return () if record is None else record.blobs
+
+    return stored
+
+
+def file_problems(weights: Weights, reader: Reader) -> list[Problem]:
+    """What a reader does not load of a weights file as such."""
+    if not weights.is_hdf5 or reader.reads_hdf5:
+        return []
+    text = "its weights are in HDF5, which the reader does not know"
+    return [_of_network(1, None, ProblemKind.BLOBS, text)]
 
 
 def _of_network(line: int, field: str | None, kind: ProblemKind, text: str) -> Problem:
@@ -243,19 +261,18 @@ class _Layer:
                 text = f"{path} has several values, and {several}"
                 yield self._lost(fields[1].line, path, text)
 
-    def blob_problems(self, weights: Weights | None) -> Iterator[Problem]:
+    def blob_problems(self, stored: Blobs | None) -> Iterator[Problem]:
         """What the weights tell."""
-        record = None if weights is None else weights.get(self.name)
-        if record is None or not (self.runs or not self.reader.reads_rules):
+        if stored is None or not (self.runs or not self.reader.reads_rules):
             return
-        blobs, most = record.blobs, self.reader.most_blobs.get(self.type)
+        blobs, most = stored(self.name), self.reader.most_blobs.get(self.type)
         if most is not None and len(blobs) > most:
             refused = self.reader.refuses_blobs
             what = "refuses the layer" if refused else "passes over the others without a word"
             effect = Effect.REFUSED if refused else Effect.IGNORED
             text = f"{len(blobs)} blobs, of which the reader takes {most}; it {what}"
             yield self._problem(self.line, None, ProblemKind.BLOBS, text, effect)
-        if not self.reader.reads_raw and any(blob.is_raw for blob in blobs):
+        if not self.reader.reads_raw and any(map(_is_raw, blobs)):
             text = "its weights are in raw_data, which the reader does not know"
             yield self._problem(self.line, None, ProblemKind.BLOBS, text)
 
@@ -271,6 +288,11 @@ class _Layer:
         effect: Effect = Effect.REFUSED,
     ) -> Problem:
         return Problem(line, self.name, self.type, path, kind, effect, text)
+
+
+def _is_raw(blob: BlobSource) -> bool:
+    """Whether a blob is stored in raw_data, the only place for half floats."""
+    return blob.is_raw if isinstance(blob, Blob) else blob.dtype == "<f2"
 
 
 def _is_written(text: Message, path: list[str]) -> bool:

@@ -7,7 +7,7 @@ from models import Model
 
 from bnfold.caffemodel import open_weights
 from bnfold.graph.layer_types import LAYER_TYPES, Dialect
-from bnfold.graph.readers import BVLC, ProblemKind, problems
+from bnfold.graph.readers import BVLC, ProblemKind, problems, stored_blobs
 from bnfold.prototxt import parse
 from bnfold.runtimes import EngineError
 from graph.readers.smallest import caffe_loads, network, smallest
@@ -103,7 +103,7 @@ def test_more_blobs_than_three_are_refused(pycaffe, tmp_path):
     net.layer('name: "b" type: "BatchNorm" bottom: "x" top: "y"', "b", [*ones, [1.0], *ones])
     model, weights = net.save(tmp_path)
     with open_weights(weights) as stored:
-        (found,) = problems(parse(net.text), BVLC, weights=stored)
+        (found,) = problems(parse(net.text), BVLC, blobs=stored_blobs(stored))
     assert (found.kind, found.layer, found.line) == (ProblemKind.BLOBS, "b", 5)
     with pytest.raises(EngineError, match="blobs"):
         pycaffe.load(model, weights)

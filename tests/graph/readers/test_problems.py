@@ -7,7 +7,7 @@ from models import Model
 
 from bnfold.caffemodel import open_weights
 from bnfold.graph import Phase
-from bnfold.graph.readers import MNN, NCNN, READERS, problems
+from bnfold.graph.readers import MNN, NCNN, READERS, problems, stored_blobs
 from bnfold.prototxt import PrototxtError, parse
 
 INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }\n'
@@ -123,18 +123,18 @@ def stored(tmp_path):
 def test_blobs_beyond_those_that_a_converter_reads(stored):
     text = layer("BatchNorm")
     with stored(text, [[1.0, 1.0]] * 5) as weights:
-        assert found("bvlc", text, weights=weights) == [(2, None, "blobs", "refused")]
+        assert found("bvlc", text, blobs=stored_blobs(weights)) == [(2, None, "blobs", "refused")]
         for key in ("ncnn", "mnn"):
-            assert found(key, text, weights=weights) == [(2, None, "blobs", "ignored")]
-        assert found("opencv4", text, weights=weights) == []
+            assert found(key, text, blobs=stored_blobs(weights)) == [(2, None, "blobs", "ignored")]
+        assert found("opencv4", text, blobs=stored_blobs(weights)) == []
 
 
 def test_half_floats_are_for_opencv(stored):
     text = layer("InnerProduct", "inner_product_param { num_output: 1 }")
     with stored(text, [[[1.0, 1.0]], [1.0]], "half") as weights:
-        assert found("opencv4", text, weights=weights) == []
+        assert found("opencv4", text, blobs=stored_blobs(weights)) == []
         for key in ("bvlc", "ncnn", "mnn"):
-            assert found(key, text, weights=weights) == [(2, None, "blobs", "refused")]
+            assert found(key, text, blobs=stored_blobs(weights)) == [(2, None, "blobs", "refused")]
 
 
 def test_a_file_that_is_no_network_is_an_error():

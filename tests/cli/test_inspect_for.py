@@ -56,8 +56,9 @@ def test_json_is_printed_or_written(run, model, tmp_path):
     assert (found["reader"], found["loads"]) == ("mnn", False)
     assert [one["field"] for one in found["problems"]] == ["inner_product_param.more"]
     assert run("inspect", model, "--for", "mnn", "--json", tmp_path / "r.json", "-q").out == ""
-    assert json.loads((tmp_path / "r.json").read_text()) == found
-    assert bnfold.inspect_for("mnn", model).to_json() == found
+    report = bnfold.inspect_for("mnn", model).to_json()
+    for other in (json.loads((tmp_path / "r.json").read_text()), report):
+        assert found | {"run": None} == other | {"run": None}
 
 
 def test_phase_says_which_layers_run(run, model):

@@ -221,7 +221,7 @@ def test_verify_tells_a_wrong_layer_by_its_name_in_the_given_file(tmp_path, open
 
     def renamed(edit, layer, partner):
         edit = right(edit, layer, partner)
-        return records.replace(edit, name=wrong.get(edit.name, edit.name))
+        return edit._replace(name=wrong.get(edit.name, edit.name))
 
     monkeypatch.setattr(records, "_renamed", renamed)
     with pytest.raises(bnfold.CheckFailedError, match=r"given\.prototxt: not the same"):

@@ -33,6 +33,7 @@ class LayerEdit(NamedTuple):
     drop: fields of LayerParameter or V1LayerParameter, as "param" or "batch_norm_param", that the
         record will no longer have, however often they occur in it. One that its kind of record
         does not know is passed over; those with an attribute of their own above are refused.
+    drop_gradients: leave out what training kept beside the values of its blobs, `diff`.
     """
 
     remove: bool = False
@@ -43,6 +44,7 @@ class LayerEdit(NamedTuple):
     blobs: tuple[BlobSource, ...] | None = None
     params: Mapping[tuple[str, str], ParamValue] = {}
     drop: tuple[str, ...] = ()
+    drop_gradients: bool = False
 
 
 class NewLayer(NamedTuple):

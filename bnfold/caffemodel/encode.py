@@ -66,7 +66,8 @@ def edited_record(file: WeightsFile, record: BinaryRecord, edit: LayerEdit) -> P
             body.extend(named[number, wire])
     params = edit_params(file, record, edit.params)
     dropped = dropped_fields(file, record, edit.drop)
-    blobs = _new_blobs(file, record, edit.blobs) if edit.blobs is not None else None
+    sources = record.blobs if edit.blobs is None and edit.drop_gradients else edit.blobs
+    blobs = None if sources is None else _new_blobs(file, record, sources, edit.drop_gradients)
     places = iter(_shared_out(blobs or [], len(record.blobs)))
     written: set[int] = set()
     for field in record.fields:
@@ -152,14 +153,17 @@ def _type_field(file: WeightsFile, is_v1: bool, name: str, layer: str) -> bytes:
 
 
 def _new_blobs(
-    file: WeightsFile, record: BinaryRecord, sources: tuple[BlobSource, ...]
+    file: WeightsFile,
+    record: BinaryRecord,
+    sources: tuple[BlobSource, ...],
+    drop_gradients: bool,
 ) -> list[Pieces]:
     """Return each new blob of `record` as a field: its own ones copied, others written anew."""
     head = record.layout.blobs
     out: list[Pieces] = []
     for index, source in enumerate(sources):
         if isinstance(source, BinaryBlob) and any(source is own for own in record.blobs):
-            blob: Pieces = [Copy(source.offset, source.end)]
+            blob = _copied(file, source, drop_gradients)
         else:
             old = record.blobs[index] if index < len(record.blobs) else None
             model = old or (record.blobs[0] if record.blobs else None)
@@ -167,6 +171,14 @@ def _new_blobs(
             blob = _blob(file, record.name, index, source, form, old)
         out.append([bytes_head(head, size_of(blob)), *blob])
     return out
+
+
+def _copied(file: WeightsFile, blob: BinaryBlob, drop_gradients: bool) -> Pieces:
+    """Return a BlobProto of the file as it is, or without its gradients."""
+    if not drop_gradients:
+        return [Copy(blob.offset, blob.end)]
+    fields = walk(file, blob.offset, blob.end)
+    return [Copy(field.start, field.end) for field in fields if field.number not in f.GRADIENTS]
 
 
 def _blob(

@@ -65,6 +65,19 @@ class Document:
         """
         self._edits.replace(field, value)
 
+    def rename(self, field: Field, name: str) -> None:
+        """Give a field another name; its value stays as it is written, and the last name counts.
+
+        Args:
+            field: the field, which is no element of a bracketed list.
+            name: its new name.
+
+        Raises:
+            ValueError: the field is not of this document, is an element of a list, or the name
+                cannot be written.
+        """
+        self._edits.rename(field, name)
+
     def add(
         self,
         message: Message,

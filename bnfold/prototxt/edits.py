@@ -16,6 +16,7 @@ class Edits:
         self._root = root
         self._removed: set[Field] = set()
         self._replaced: dict[Field, str] = {}
+        self._renamed: dict[Field, str] = {}
         self._after: dict[Item, list[Addition]] = {}
         self._inside: dict[Message, list[Addition]] = {}
         self._habits: Style | None = None
@@ -41,6 +42,15 @@ class Edits:
         else:
             quote = style.nearby(field.parent, field, self._style()).quote
         self._replaced[field] = write_scalar(value, quote)
+
+    def rename(self, field: Field, name: str) -> None:
+        """Record another name for a field."""
+        self._check(field.parent)
+        if field.group is not None:
+            raise ValueError("elements of a list have the list's name")
+        # Written once to no end, as in `add`.
+        Style().write(name, 0, "", one_line=True)
+        self._renamed[field] = name
 
     def add(
         self,
@@ -81,6 +91,9 @@ class Edits:
         for field, written in self._replaced.items():
             if isinstance(field.value, Scalar) and not self._is_gone(field):
                 spans.append((field.value.start, field.value.end, written))
+        for field, name in self._renamed.items():
+            if not self._is_gone(field):
+                spans.append((field.start, field.start + len(field.name), name))
         default = self._style() if self._touched else Style()
         for container in self._touched:
             if isinstance(container, Message):

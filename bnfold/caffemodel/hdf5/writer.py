@@ -72,6 +72,7 @@ def write_hdf5(
     if not isinstance(out, int):
         out.flush()
     changed = any(_changes(record, edits.get(record.name, _NO_EDIT)) for record in weights.records)
+    changed = changed or len(diff) < len(weights.diff)
     if not changed and not additions:
         Copier(file, fd).copy(0, file.size)
     elif _is_null(fd):
@@ -118,7 +119,7 @@ def _diff(weights: Hdf5Weights, edits: Mapping[str, LayerEdit]) -> Iterator[Plac
     for node in weights.diff:
         edit = edits.get(node.name, _NO_EDIT)
         record = weights.get(node.name)
-        if edit.remove:
+        if edit.remove or edit.drop_gradients:
             continue
         blobs = dict(node.datasets)
         if edit.blobs is not None and record is not None:

@@ -1,8 +1,9 @@
 """The network as it executes in a phase: layers, values, who writes and reads what."""
 
 from bnfold.graph.axes import Shape
-from bnfold.graph.build import build
+from bnfold.graph.build import NotProducedError, build
 from bnfold.graph.cost import Cost, NetworkCost, layer_cost, network_cost
+from bnfold.graph.judges import is_judge, loss_weight
 from bnfold.graph.layer_type import AffineForm, ChannelRole, Ending, LayerType, Layout, Passes
 from bnfold.graph.layer_types import LAYER_TYPES, record_of
 from bnfold.graph.memory import Memory
@@ -23,6 +24,7 @@ __all__ = [
     "Memory",
     "Net",
     "NetworkCost",
+    "NotProducedError",
     "ParamValue",
     "Passes",
     "Phase",
@@ -30,7 +32,9 @@ __all__ = [
     "Value",
     "build",
     "infer_shapes",
+    "is_judge",
     "layer_cost",
+    "loss_weight",
     "network_cost",
     "own_phase",
     "record_of",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bnfold.caffemodel import Weights, schema, v1_type
+from bnfold.caffemodel import Weights
 from bnfold.graph.layer_types import record_of
 from bnfold.graph.memory import Memory
 from bnfold.graph.net import Layer, Net, Value
 from bnfold.graph.phase import Phase, State
-from bnfold.prototxt import Document, Field, Message
+from bnfold.graph.v1 import modern_type
+from bnfold.prototxt import Document, Field, PrototxtError
+
+
+class NotProducedError(PrototxtError):
+    """A layer reads what no layer above it produces; one that does not run in the phase would."""
 
 
 def build(
@@ -33,6 +38,7 @@ def build(
     Raises:
         PrototxtError: a layer or rule is malformed, two layers of the phase have one name,
             a bottom is produced by nobody (or only later), or a top by two layers.
+        NotProducedError: a bottom is produced outside of the phase only.
     """
     state = State.of(document.root, phase)
     return _Builder(document, state, weights, treat_as or {}, alone).net()
@@ -72,7 +78,7 @@ def type_of(document: Document, field: Field) -> str:
     kind = text.get("type")
     if kind is None:
         raise document.error(field, 'the layer has no type; add `type: "..."`')
-    return _v1_type(kind) if field.name == "layers" else kind.string()
+    return modern_type(kind) if field.name == "layers" else kind.string()
 
 
 class _Builder:
@@ -149,7 +155,7 @@ class _Builder:
         for field in layer.text.all("bottom"):
             value = self.live.get(field.string())
             if value is None:
-                raise self.document.error(field, self._nobody(layer, field.string()))
+                raise self._nobody(layer, field)
             value.readers.append(layer)
             layer.bottoms.append(value)
         names: set[str] = set()
@@ -177,17 +183,28 @@ class _Builder:
                 value = _underneath(value)
         self.outside.append(layer)
 
-    def _nobody(self, layer: Layer, name: str) -> str:
+    def _nobody(self, layer: Layer, bottom: Field) -> PrototxtError:
+        name = bottom.string()
         for field in layer_fields(self.document)[layer.index + 1 :]:
             if any(top.string() == name for top in field.message().all("top")):
-                return (
+                return self.document.error(
+                    bottom,
                     f"{layer} reads '{name}', which is produced only later, on line {field.line}; "
-                    "layers run in file order, so move that layer up"
+                    "layers run in file order, so move that layer up",
                 )
-        return (
+        reads = (
             f"{layer} reads '{name}', which no layer above it produces in phase "
-            f"{self.state.phase.value}; check the spelling of the bottom"
+            f"{self.state.phase.value}"
         )
+        for other in self.outside:
+            if any(top.string() == name for top in other.text.all("top")):
+                place = self.document.path, bottom.line, bottom.column
+                why = (
+                    f"{reads}: {other} on line {other.line} would, and does not run in it; is this "
+                    "a training definition? `bnfold deploy` makes a deploy definition of it"
+                )
+                return NotProducedError(*place, why)
+        return self.document.error(bottom, f"{reads}; check the spelling of the bottom")
 
     def _produced_twice(self, name: str) -> str:
         producer = self.live[name].producer
@@ -204,13 +221,3 @@ def _underneath(value: Value) -> Value | None:
     if layer is None or not (layer.text.all("include") or layer.text.all("exclude")):
         return None
     return next((bottom for bottom in layer.bottoms if bottom.name == value.name), None)
-
-
-def _v1_type(kind: Field) -> str:
-    """Caffe's current name of a V1 type; a fork's own word stays as it is."""
-    if isinstance(kind.value, Message) or kind.value.is_string:
-        return kind.string()
-    numbers = schema.enum("V1LayerParameter.LayerType")
-    word = kind.value.text
-    number = numbers.get(word, int(word) if word.isdecimal() else None)
-    return word if number is None else v1_type(number)

@@ -97,6 +97,8 @@ class Ending(Enum):
     """Boxes that were kept: a decision, too."""
     JUDGEMENT = auto()
     """How well scores agree with labels: a loss or an accuracy."""
+    NOTHING = auto()
+    """Nothing: it swallows what nobody else reads."""
 
 
 class Dialect(Enum):
@@ -159,6 +161,9 @@ class LayerType(NamedTuple):
         reads_phase: whether those who read it look at its phase themselves.
         is_data: whether it has no bottoms and provides what others read.
         is_input: whether what it provides is fed to the network from outside.
+        is_constant: whether what it provides is the same for every input; None where it never is.
+        label: of a layer that reads data, the number of the top that holds labels, if it has so
+            many; None where the type does not tell.
         shape: how the shapes of its tops follow; None where that is not known.
         keeps_shape: whether its tops are shaped like its first bottom.
         cost: what it costs to run; None where that is not known.
@@ -177,6 +182,8 @@ class LayerType(NamedTuple):
             in place it computes something else.
         keeps_memory: whether it gives out the same memory for the next input, not written anew.
         ending: what it gives out at the end of a network.
+        scores: for a loss that makes scores of its first bottom before it compares them, the type
+            of layer that makes them and needs no labels.
     """
 
     name: str
@@ -188,6 +195,8 @@ class LayerType(NamedTuple):
     reads_phase: bool = False
     is_data: bool = False
     is_input: bool = False
+    is_constant: Question | None = None
+    label: int | None = None
     shape: ShapeRule | None = None
     keeps_shape: bool = False
     cost: CostRule | None = None
@@ -203,6 +212,7 @@ class LayerType(NamedTuple):
     reads_late: bool = False
     keeps_memory: bool = False
     ending: Ending | None = None
+    scores: str = ""
 
     @property
     def is_known(self) -> bool:

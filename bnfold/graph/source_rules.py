@@ -51,33 +51,74 @@ def image_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
     """Layers that read images: four axes; the label's shape is unknown.
 
     Several `mean_value`s are one for each channel. A crop is square; SSD's `resize_param` has a
-    height and a width that hold for all images with `resize_mode: WARP`. Sources: BVLC caffe and
-    weiliu89/caffe, src/caffe/data_transformer.cpp.
+    height and a width that hold for all images, but where it keeps their proportions. Layers that
+    read image files give three channels or, with `is_color: false`, one. Sources: BVLC caffe and
+    weiliu89/caffe, src/caffe/data_transformer.cpp (`InferBlobShape`); image_data_layer.cpp.
     """
-    batch = _batch_size(layer)
-    param = layer.param("transform_param")
-    channels = len(param.mean_value) if len(param.mean_value) > 1 else None
-    height = width = param.crop_size or None
-    resize = Words.of(layer, "transform_param").inner("resize_param")
-    if height is None and resize.names >= {"height", "width"} and _is_warp(resize):
-        height, width = resize.integer("height"), resize.integer("width")
-    return [(batch, channels, height, width)]
+    own = Words.of(layer, _own_message(layer))
+    batch = own.integer("batch_size") or (1 if layer.type == "ImageData" else None)
+    transform = Words.of(layer, "transform_param")
+    size = _crop(layer, transform, own) or resized(transform) or read_size(own)
+    return [(batch, _channels(layer, transform, own), *(size or (None, None)))]
 
 
-def _batch_size(layer: Layer) -> int | None:
-    match layer.type:
-        case "Data" | "AnnotatedData":
-            return layer.param("data_param").batch_size or None
-        case "ImageData":
-            return int(layer.param("image_data_param").batch_size)
-    return Words.of(layer, "dense_image_data_param").integer("batch_size")
+def window_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
+    """Windows of images, warped to squares of the crop's size (window_data_layer.cpp)."""
+    own, transform = Words.of(layer, "window_data_param"), Words.of(layer, "transform_param")
+    size = _crop(layer, transform, own) or (None, None)
+    return [(own.integer("batch_size"), _channels(layer, transform, own), *size)]
 
 
-def _is_warp(resize: Words) -> bool:
+_OWN_MESSAGES = {
+    "ImageData": "image_data_param",
+    "ImageSegData": "image_data_param",
+    "DenseImageData": "dense_image_data_param",
+}
+
+
+def _own_message(layer: Layer) -> str:
+    return _OWN_MESSAGES.get(layer.type, "data_param")
+
+
+def _crop(layer: Layer, transform: Words, own: Words) -> tuple[int, int] | None:
+    """The size of the crop; before `transform_param` the layer's own message had it."""
+    side = transform.integer("crop_size") or own.integer("crop_size")
+    return (side, side) if side else None
+
+
+def resized(transform: Words) -> tuple[int, int] | None:
+    """The size that SSD's `resize_param` gives all images; several are chances, and tell none."""
+    resizes = [] if transform.text is None else transform.text.all("resize_param")
+    if len(resizes) != 1:
+        return None
+    resize = Words(resizes[0].message())
+    height, width = resize.integer("height"), resize.integer("width")
+    return (height, width) if height and width and _is_whole(resize) else None
+
+
+def read_size(own: Words) -> tuple[int, int] | None:
+    """The size that image files are resized to as they are read."""
+    height, width = own.integer("new_height"), own.integer("new_width")
+    return (height, width) if height and width else None
+
+
+def _channels(layer: Layer, transform: Words, own: Words) -> int | None:
+    means = [] if transform.text is None else transform.text.all("mean_value")
+    if len(means) > 1:
+        return len(means)
+    if layer.type in _OWN_MESSAGES:
+        return 3 if own.boolean("is_color", True) else 1
+    if transform.boolean("force_gray", False):
+        return 1
+    return 3 if transform.boolean("force_color", False) else None
+
+
+def _is_whole(resize: Words) -> bool:
+    """Whether all images get the very size that is written."""
     modes = ("WARP", "FIT_SMALL_SIZE", "FIT_LARGE_SIZE_AND_PAD")
     # Its enum counts from 1; `prob` below 1 leaves some images as they are.
     mode = resize.choice("resize_mode", ("", *modes)) if "resize_mode" in resize.names else "WARP"
-    return mode == "WARP" and resize.number("prob", 1.0) == 1.0
+    return mode != "FIT_SMALL_SIZE" and resize.number("prob", 1.0) == 1.0
 
 
 def _dealt(shapes: Sequence[Shape | None], tops: int) -> list[Shape | None]:

@@ -267,7 +267,7 @@ NOT_DRAWN = {
     *("AnnotatedData", "Data", "DenseImageData", "HDF5Data", "ImageData", "WindowData"),
     *("DummyData", "Input", "MemoryData", "Parameter"),
     *("ContrastiveLoss", "InfogainLoss", "MultiBoxLoss", "SmoothL1Loss"),
-    *("DetectionOutput", "PriorBox", "Silence"),
+    *("DetectionEvaluate", "DetectionOutput", "PriorBox", "Silence"),
     *("HardSigmoid", "Resize", "Upsample", "BatchNormKyle"),
 }
 """Types of this Caffe whose records make no claim that could be compared here: what reads data,

@@ -241,7 +241,7 @@ def test_the_stored_weight_tells_how_many_axes_a_convolution_has(tmp_path):
 def test_unknown_lengths_stay_where_they_are():
     found = shapes_of(
         """
-        layer { name: "d" type: "ImageData" top: "x" image_data_param { batch_size: 4 } }
+        layer { name: "d" type: "Data" top: "x" data_param { batch_size: 4 } }
         layer { name: "c" type: "Convolution" bottom: "x" top: "c"
                 convolution_param { num_output: 4 kernel_size: 3 } }
         layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 } }

@@ -13,19 +13,12 @@ from bnfold.aliases import ArrayShape, Floats
 from bnfold.checks.accuracy.report import Answer, Changed, Metric
 from bnfold.checks.images.batches import Batch
 from bnfold.errors import BnfoldError
-from bnfold.graph import Ending, Layer, Net, Value, build
+from bnfold.graph import Net, Value, build, is_judge
 from bnfold.prototxt import load
 from bnfold.runtimes import Session
 
 DEFAULT_TOP = (1, 5)
 DETECTION = "DetectionOutput"
-
-
-def is_judge(layer: Layer) -> bool:
-    """Whether a layer compares scores with labels, as Accuracy and all the losses do."""
-    if layer.kind.is_known:
-        return layer.kind.ending is Ending.JUDGEMENT
-    return layer.type.endswith("Loss") or "WithLoss" in layer.type
 
 
 class Interface:

@@ -14,9 +14,15 @@ from bnfold.graph.layer_type import (
 from bnfold.graph.shape_rules import alike
 
 
-def _judge(name: str, dialect: Dialect = Dialect.BVLC) -> LayerType:
+def _judge(name: str, dialect: Dialect = Dialect.BVLC, *, scores: str = "") -> LayerType:
     shape: ShapeRule = shape_rules.accuracy if name == "Accuracy" else shape_rules.loss
-    return LayerType(name, dialect, is_opaque=True, shape=shape, ending=Ending.JUDGEMENT)
+    return LayerType(
+        name, dialect, is_opaque=True, shape=shape, ending=Ending.JUDGEMENT, scores=scores
+    )
+
+
+def _evaluation(name: str, dialect: Dialect) -> LayerType:
+    return LayerType(name, dialect, is_opaque=True, ending=Ending.JUDGEMENT)
 
 
 RECORDS = (
@@ -29,13 +35,27 @@ RECORDS = (
             "HingeLoss",
             "InfogainLoss",
             "MultinomialLogisticLoss",
-            "SigmoidCrossEntropyLoss",
-            "SoftmaxWithLoss",
         )
     ),
+    # Sources: `LayerSetUp` in softmax_loss_layer.cpp and sigmoid_cross_entropy_loss_layer.cpp,
+    # which make a layer of that type of their own parameters.
+    _judge("SigmoidCrossEntropyLoss", scores="Sigmoid"),
+    _judge("SoftmaxWithLoss", scores="Softmax"),
     _judge("MultiBoxLoss", Dialect.SSD),
     _judge("SmoothL1Loss", Dialect.FORKS),
-    LayerType("Silence", Dialect.BVLC, channels=ChannelRole.LENGTHS, is_free=lambda layer: True),
+    _evaluation("DetectionEvaluate", Dialect.SSD),
+    # Evaluations of segmentations (DeepLab, PSPNet) and losses of detectors (MobileNet-YOLO).
+    *(
+        _evaluation(name, Dialect.FORKS)
+        for name in ("SegAccuracy", "RegionLoss", "YoloSeg", "Yolov3")
+    ),
+    LayerType(
+        "Silence",
+        Dialect.BVLC,
+        channels=ChannelRole.LENGTHS,
+        is_free=lambda layer: True,
+        ending=Ending.NOTHING,
+    ),
     LayerType("DetectionOutput", Dialect.SSD, is_opaque=True, ending=Ending.DETECTIONS),
     LayerType(
         "PriorBox",

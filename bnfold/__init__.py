@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bnfold.api import find_runtimes, inspect, inspect_for, merge, prune
+    from bnfold.api import deploy, find_runtimes, inspect, inspect_for, merge, prune
     from bnfold.checks.accuracy.measure import accuracy
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from bnfold.checks.equality.verification import Verification
     from bnfold.checks.equality.verified_merge import VerifiedReport
     from bnfold.checks.equality.verify import verify
-    from bnfold.checks.images.preprocess import PreprocessOptions
     from bnfold.checks.speed.bench import bench
     from bnfold.checks.speed.report import BenchReport
+    from bnfold.deploying.report import DeployReport
     from bnfold.errors import BnfoldError, CheckFailedError, InterruptedWarning
     from bnfold.evidence.attest import attest, check_attestation
     from bnfold.evidence.check import AttestationCheck, Attested
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from bnfold.graph import Phase
     from bnfold.merging.report import Counts, Report
+    from bnfold.preprocess_options import PreprocessOptions
     from bnfold.pruning.report import PruneReport
     from bnfold.reading.report import ReaderReport
     from bnfold.runtimes import RuntimesReport
@@ -48,6 +49,7 @@ _HOMES = {
     "check_attestation": "bnfold.evidence.attest",
     "AttestationCheck": "bnfold.evidence.check",
     "Attested": "bnfold.evidence.check",
+    "deploy": "bnfold.api",
     "find_runtimes": "bnfold.api",
     "inspect": "bnfold.api",
     "inspect_for": "bnfold.api",
@@ -64,6 +66,7 @@ _HOMES = {
     "Code": "bnfold.fold",
     "Counts": "bnfold.merging.report",
     "DeadChannels": "bnfold.fold",
+    "DeployReport": "bnfold.deploying.report",
     "EngineChange": "bnfold.fold",
     "Entry": "bnfold.fold",
     "Fate": "bnfold.fold",
@@ -74,7 +77,7 @@ _HOMES = {
     "Outcome": "bnfold.fold",
     "Phase": "bnfold.graph",
     "Plan": "bnfold.fold",
-    "PreprocessOptions": "bnfold.checks.images.preprocess",
+    "PreprocessOptions": "bnfold.preprocess_options",
     "ReaderReport": "bnfold.reading.report",
     "Reason": "bnfold.fold",
     "Report": "bnfold.merging.report",
@@ -100,6 +103,7 @@ __all__ = [
     "Code",
     "Counts",
     "DeadChannels",
+    "DeployReport",
     "EngineChange",
     "Entry",
     "Fate",
@@ -124,6 +128,7 @@ __all__ = [
     "attest",
     "bench",
     "check_attestation",
+    "deploy",
     "find_runtimes",
     "inspect",
     "inspect_for",

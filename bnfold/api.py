@@ -1,4 +1,4 @@
-"""The library's front door: `merge`, `inspect`, `prune`. They never print and never exit."""
+"""The library's front door: `merge`, `inspect`, `deploy`, `prune`. They neither print nor exit."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bnfold.outputs import described, json_document, recorded
 if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
     from bnfold.checks.equality.options import VerifyOptions
+    from bnfold.deploying.report import DeployReport
     from bnfold.pruning.report import PruneReport
     from bnfold.reading.report import ReaderReport
     from bnfold.runtimes import RuntimesReport
@@ -177,6 +178,77 @@ def inspect_for(
     ):
         report = read_for(Path(model), None if weights is None else Path(weights), table, stage)
         return record.save(report)
+
+
+def deploy(
+    model: PathLike,
+    weights: PathLike | None = None,
+    *,
+    inputs: Mapping[str, Sequence[int]] | None = None,
+    phase: Phase | str | None = None,
+    batch: int = 1,
+    strip: bool = False,
+    modern: bool = False,
+    merge: bool | MergeOptions = False,
+    output_model: PathLike | None = None,
+    output_weights: PathLike | None = None,
+    preprocess_file: PathLike | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    json_file: PathLike | None = None,
+) -> DeployReport:
+    """Make the definition that a network is used with of the one that it was trained with.
+
+    The result computes what the training definition computes in phase TEST.
+
+    Args:
+        model: the training definition, a prototxt.
+        weights: its caffemodel, binary or HDF5; None to write only the prototxt.
+        inputs: shapes of inputs that the data layers do not tell, by the names of their blobs.
+        phase: which phase to read; None for TEST, or for TRAIN if the file has only that. The
+            result is written for TEST.
+        batch: how many images an input takes whose shape the data layer tells.
+        strip: take out what is for training alone, in both files.
+        modern: put V1 layers and legacy inputs into the form of today.
+        merge: fold the result, too; MergeOptions say how.
+        output_model: where to write the new prototxt; by default beside the old one, as
+            `train_val.deploy.prototxt`.
+        output_weights: where to write the new caffemodel, `x.deploy.caffemodel` by default.
+        preprocess_file: where to write what the data layer did to images, in the form that
+            `bnfold accuracy --preprocess-file` reads; `train_val.deploy.preprocess.toml` beside the
+            new prototxt by default. It is written where the data layer tells.
+        dry_run: compute everything, and write nothing.
+        force: replace outputs that exist.
+        json_file: where to write the report as JSON, too.
+
+    Returns:
+        What was done to which layer, the inputs, and the preprocessing.
+
+    Raises:
+        BnfoldError: the input cannot be used, or the shape of an input is neither told nor given;
+            the message is one line that says where, what and what to do. Nothing has been written
+            then.
+    """
+    from bnfold.deploying.job import DeployFiles, DeployJob, DeployOptions
+
+    options = DeployOptions(
+        {name: tuple(shape) for name, shape in (inputs or {}).items()},
+        None if phase is None else Phase.named(phase),
+        batch,
+        strip,
+        modern,
+        (merge if isinstance(merge, MergeOptions) else MergeOptions()) if merge else None,
+    )
+    if options.merge is not None and weights is None:
+        raise BnfoldError("there are no weights to fold; give them, or leave out merge")
+    with one_line_errors():
+        files = DeployFiles.of(model, weights, output_model, output_weights, preprocess_file)
+        job = DeployJob(files, options)
+        targets = () if dry_run else job.files.targets
+        with recorded(
+            [model, weights], targets, json_file=json_file, force=force, options=vars(options)
+        ) as record:
+            return record.save(job.rehearse() if dry_run else job.write(record.outputs))
 
 
 def prune(

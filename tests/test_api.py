@@ -160,6 +160,8 @@ ALLOWED = {
     "whole": set(),
     "spelling": set(),
     "summary": {"outputs", "printable"},
+    "mean_image": {"caffemodel", "errors", "whole"},
+    "preprocess_options": {"errors"},
     "prototxt": set(),
     "caffemodel": set(),
     "graph": {"prototxt", "caffemodel", "errors"},
@@ -179,14 +181,20 @@ ALLOWED = {
         *("merging", "outputs", "summary", "spelling", "whole"),
         *("fold", "graph", "prototxt", "caffemodel", "errors"),
     },
+    "deploying": {
+        *("merging", "mean_image", "preprocess_options", "network_files", "outputs", "summary"),
+        *("spelling", "printable", "fold", "graph", "prototxt", "caffemodel", "errors"),
+    },
     "checks": {
+        *("deploying", "mean_image", "preprocess_options"),
         *("runtimes", "merging", "pruning", "network_files", "outputs", "one_line"),
         *("summary", "whole", "spelling", "import_path"),
         *("fold", "graph", "prototxt", "caffemodel", "errors"),
     },
     "evidence": {"outputs", "one_line", "errors", "spelling", "summary", "whole"},
     "api": {
-        *("checks", "evidence", "runtimes", "pruning", "merging", "reading", "outputs", "one_line"),
+        *("checks", "evidence", "deploying", "runtimes", "pruning", "merging", "reading"),
+        *("outputs", "one_line"),
         *("fold", "graph", "errors"),
     },
 }
@@ -265,11 +273,11 @@ def test_nobody_imports_the_command_line():
 
 def test_commands_do_their_work_by_the_public_functions():
     """They import options and the texts of reports, and no step of the work itself."""
-    steps = r"bnfold\.(merging\.job|pruning\.job|graph|runtimes|network_files|one_line)\b"
+    steps = r"bnfold\.((merging|deploying|pruning)\.job|graph|runtimes|network_files|one_line)\b"
     steps += r"|bnfold\.checks\.\w+\.(verify|verified_merge|comparing|bench|measured_prune)\b"
     for path in sorted((ROOT / "cli").glob("*.py")):
         assert not re.findall(f"(?:from|import) (?:{steps})", path.read_text()), path
-    for command in ("merge", "inspect", "prune", "verify", "accuracy", "bench"):
+    for command in ("merge", "inspect", "deploy", "prune", "verify", "accuracy", "bench"):
         assert f" bnfold.{command}(" in (ROOT / "cli" / f"{command}.py").read_text()
     assert " bnfold.find_runtimes(" in (ROOT / "cli" / "runtimes.py").read_text()
 

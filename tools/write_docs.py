@@ -57,6 +57,7 @@ schemas.
 FORMATS = {
     "report": "merge` and `bnfold inspect",
     "reader": "inspect --for",
+    "deploy": "deploy",
     "verify": "verify",
     "accuracy": "accuracy",
     "bench": "bench",

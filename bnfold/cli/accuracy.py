@@ -22,7 +22,7 @@ from bnfold.cli.usage import check_engine, check_json_only
 
 if TYPE_CHECKING:
     from bnfold.checks.accuracy.report import AccuracyReport
-    from bnfold.checks.images.preprocess import PreprocessOptions
+    from bnfold.preprocess_options import PreprocessOptions
 
 
 @click.command(

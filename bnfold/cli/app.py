@@ -27,7 +27,10 @@ CHECK_FAILED = 1
 BAD_INPUT = 2
 
 
-COMMANDS = ("merge", "inspect", "verify", "accuracy", "bench", "prune", "attest", "runtimes")
+COMMANDS = (
+    *("merge", "inspect", "deploy", "verify", "accuracy", "bench", "prune", "attest"),
+    "runtimes",
+)
 """The commands, in the order of their help; each is in the module of its name."""
 
 

@@ -13,7 +13,7 @@ from bnfold.cli.usage import check_json_only, not_with
 
 
 @click.command(cls=FoldCommand)
-@loose_pair_options
+@loose_pair_options("the plan is made from the prototxt alone")
 @fold_options()
 @click.option(
     "--for",

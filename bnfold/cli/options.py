@@ -58,22 +58,26 @@ OUTPUT = _File(output=True)
 
 def pair_options(function: F) -> F:
     """`--model` and `--weights`, which may be given as two arguments as well."""
-    return _pair(function, weights_needed=True)
+    return _pair(function)
 
 
-def loose_pair_options(function: F) -> F:
-    """`--model`, and `--weights` where there are some; as arguments as well."""
-    return _pair(function, weights_needed=False)
+def loose_pair_options(without: str) -> Callable[[F], F]:
+    """`--model`, and `--weights` where there are some; as arguments as well.
+
+    Args:
+        without: what comes of it without weights.
+    """
+    return lambda function: _pair(function, f"; without them {without}")
 
 
-def _pair(function: F, *, weights_needed: bool) -> F:
+def _pair(function: F, without: str = "") -> F:
     @functools.wraps(function)
     def command(**arguments: Any) -> Any:
         files = list(arguments.pop("files"))
         for name in ("model", "weights"):
             if arguments[name] is None and files:
                 arguments[name] = files.pop(0)
-            if arguments[name] is None and (name == "model" or weights_needed):
+            if arguments[name] is None and (name == "model" or not without):
                 raise click.UsageError(
                     f"Missing option '--{name}'; give it, or the files as arguments: MODEL WEIGHTS"
                 )
@@ -84,10 +88,9 @@ def _pair(function: F, *, weights_needed: bool) -> F:
             )
         return function(**arguments)
 
-    rest = "" if weights_needed else "; without them the plan is made from the prototxt alone"
     for option in (
         click.option(
-            "--weights", type=FILE, metavar="CAFFEMODEL", help=f"Its trained weights{rest}."
+            "--weights", type=FILE, metavar="CAFFEMODEL", help=f"Its trained weights{without}."
         ),
         click.option("--model", type=FILE, metavar="PROTOTXT", help="The network's prototxt."),
         click.argument("files", nargs=-1, type=FILE, metavar="[MODEL WEIGHTS]"),

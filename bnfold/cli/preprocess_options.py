@@ -25,7 +25,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not isinstance(value, str):
             return value
-        from bnfold.checks.images.preprocess import parse_size
+        from bnfold.preprocess_options import parse_size
 
         try:
             return parse_size(value)
@@ -52,8 +52,8 @@ def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def command(**arguments: Any) -> Any:
-        from bnfold.checks.images.preprocess import PreprocessOptions
         from bnfold.checks.images.preprocess_file import read_options
+        from bnfold.preprocess_options import PreprocessOptions
 
         given = {name: arguments.pop(name) for name in _NAMES}
         file = arguments.pop("preprocess")
@@ -108,6 +108,8 @@ _OPTIONS = (
     ),
     click.option(
         "--preprocess",
+        "--preprocess-file",
+        "preprocess",
         type=FILE,
         metavar="TOML",
         help="A file with these options; those on the command line come first. What neither says "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,15 @@ class Folding(NamedTuple):
     after: Counts
     onto: Onto | None = None
     unportable: tuple[Problem, ...] | None = None
+
+    def with_edits(self, also: Mapping[str, LayerEdit]) -> Folding:
+        """The folding with records that go, and gradients that do, besides what it changes."""
+        edits = dict(self.edits)
+        for name, edit in also.items():
+            own = edits.get(name, LayerEdit())
+            gone = own.remove or edit.remove
+            edits[name] = replace(own, remove=gone, drop_gradients=edit.drop_gradients)
+        return self._replace(edits=edits)
 
 
 class MergeJob(NamedTuple):
@@ -117,13 +126,28 @@ class MergeJob(NamedTuple):
         with self._folded() as folding:
             return self._write(outputs, folding)
 
-    def write_net(self, outputs: Outputs, net: Net, stored: Weights) -> Report:
-        """Fold and write a network of the job's files, whatever rewrites have made of it."""
-        return self._write(outputs, self._fold(net, stored, None))
+    def write_net(
+        self,
+        outputs: Outputs,
+        net: Net,
+        stored: Weights,
+        also: Mapping[str, LayerEdit] | None = None,
+    ) -> Report:
+        """Fold and write a network of the job's files, whatever rewrites have made of it.
 
-    def rehearse_net(self, net: Net, stored: Weights) -> Report:
+        Args:
+            outputs: holds the files.
+            net: the network.
+            stored: its weights file.
+            also: what else changes in records: those that go, and gradients that do.
+        """
+        return self._write(outputs, self._fold(net, stored, None).with_edits(also or {}))
+
+    def rehearse_net(
+        self, net: Net, stored: Weights, also: Mapping[str, LayerEdit] | None = None
+    ) -> Report:
         """Do what `write_net` does, and keep nothing."""
-        return self._rehearse(self._fold(net, stored, None))
+        return self._rehearse(self._fold(net, stored, None).with_edits(also or {}))
 
     def _write(self, outputs: Outputs, folding: Folding) -> Report:
         self.check_suffix(folding.stored)

@@ -27,8 +27,18 @@ def read_net(
         BnfoldError: no layer of the model has weights in the weights file.
     """
     net = build(load(model), options.phase, stored, options.treat_as, alone=alone)
+    check_belonging(net, model, stored)
+    return net
+
+
+def check_belonging(net: Net, model: Path, stored: Weights | None) -> None:
+    """Refuse weights of which no layer of a network has any.
+
+    Raises:
+        BnfoldError: no layer of the network has weights in the weights file.
+    """
     if stored is None or any(layer.blobs for layer in net.layers):
-        return net
+        return
     raise BnfoldError(
         f"{stored.path}: none of its layers with weights is in {model}; "
         "do the two files belong together?"

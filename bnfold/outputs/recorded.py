@@ -66,8 +66,8 @@ class Recorded:
 
     def run(self) -> Run:
         """What the run was told and read, and what it has written by now."""
-        files = (File.of(path, self.outputs.pending(path)) for path in self._targets)
-        return self._run.wrote(files)
+        files = [File.of(path, self.outputs.pending(path)) for path in self._targets]
+        return self._run.wrote(file for file in files if file.stamp is not None)
 
     def save(self, report: R) -> R:
         """Write the report where one is asked for; it appears with the other outputs.

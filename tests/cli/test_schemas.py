@@ -22,6 +22,7 @@ COMMANDS = (
     "attest",
     "attestation",
     "bench",
+    "deploy",
     "prune",
     "reader",
     "report",
@@ -136,6 +137,21 @@ def test_merge_onto_another_file(report_of, pair, folder, run):
     assert code == 0
     assert report["output_model"] is None
     assert report["onto"]["renamed"] == [{"name": "data", "becomes": "image"}]
+
+
+def test_deploy(report_of, folder, pair):
+    train = "--model", folder / "train_val.prototxt", "--input", "raw:1,1,8,8"
+    code, report = report_of("deploy", *train, "--strip")
+    assert code == 0
+    assert report["changes"]
+    code, report = report_of("deploy", *train, *pair[2:], "--merge", "--force", "--modern")
+    assert code == 0
+    assert report["merged"]["layers"]
+    words = 'layer { name: "d" type: "ImageData" top: "data" transform_param { crop_size: 8 } }'
+    rest = 'layer { name: "relu" type: "ReLU" bottom: "data" top: "relu" }'
+    (folder / "images.prototxt").write_text(words + rest)
+    code, report = report_of("deploy", "--model", folder / "images.prototxt")
+    assert report["preprocess"] == {"crop": [8, 8]}
 
 
 def test_inspect_without_weights(report_of, pair):

@@ -29,7 +29,7 @@ def test_merge_takes_both_files_as_arguments(run, pair):
 def test_every_command_with_a_pair_names_what_is_missing(refused, pair, command):
     rest = ["--images", "x"] if command == "accuracy" else []
     refused(command, *rest, says=["--model", "MODEL WEIGHTS"])
-    if command != "inspect":
+    if command not in ("inspect", "deploy"):
         refused(command, pair[0], *rest, says=["--weights", "MODEL WEIGHTS"])
     refused(command, *pair, "third", *rest, says=["'third'", "two at most"])
     refused(command, *pair, "--model", pair[0], *rest, says="unexpected argument")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import bnfold
 from bnfold.checks.accuracy.detection_truth import open_truth, read_labelmap
-from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.checks.images.preprocess_file import read_options
 from bnfold.checks.images.sources import Sample
+from bnfold.preprocess_options import PreprocessOptions
 
 from .seeds import DIGITS, IMAGE, LABELS, LIST, XML, networks
 

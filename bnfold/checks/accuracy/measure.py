@@ -19,12 +19,13 @@ from bnfold.checks.accuracy.input_spread import InputSpread
 from bnfold.checks.accuracy.report import AccuracyReport
 from bnfold.checks.accuracy.scores import Interface, Tally, label_error
 from bnfold.checks.images.batches import BadImage, Batch, batches
-from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
+from bnfold.checks.images.preprocess import Preprocess
 from bnfold.checks.images.sources import Source, open_images
 from bnfold.errors import BnfoldError
 from bnfold.network_files import PairFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded
+from bnfold.preprocess_options import PreprocessOptions
 from bnfold.runtimes import Picked, Session, pick
 
 BATCH = 8

@@ -11,9 +11,9 @@ from bnfold.aliases import PathLike, Progress
 from bnfold.checks.accuracy.measure import BATCH, accuracy
 from bnfold.checks.accuracy.report import AccuracyReport
 from bnfold.checks.accuracy.text import metric_lines
-from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError, CheckFailedError
 from bnfold.outputs import Outputs
+from bnfold.preprocess_options import PreprocessOptions
 from bnfold.pruning.report import PruneReport
 
 _ANY_DROP = 100

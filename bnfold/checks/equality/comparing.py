@@ -16,10 +16,10 @@ from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
 from bnfold.checks.equality.verification import Compared, Verification
 from bnfold.checks.feeds.image_inputs import ImageInputs
 from bnfold.checks.feeds.random_inputs import RandomInputs
-from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError
 from bnfold.graph import Net, build
 from bnfold.network_files import PairFiles
+from bnfold.preprocess_options import PreprocessOptions
 from bnfold.prototxt import load
 from bnfold.runtimes import Place, Session, pick
 from bnfold.spelling import did_you_mean

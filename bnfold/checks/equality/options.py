@@ -7,8 +7,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from bnfold.aliases import PathLike
-from bnfold.checks.images.preprocess import PreprocessOptions
 from bnfold.errors import BnfoldError
+from bnfold.preprocess_options import PreprocessOptions
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numpy as np
 
 from bnfold.aliases import Array, ArrayShape, PathLike
 from bnfold.checks.images.batches import batches
-from bnfold.checks.images.preprocess import Preprocess, PreprocessOptions
+from bnfold.checks.images.preprocess import Preprocess
 from bnfold.checks.images.sources import open_images
 from bnfold.errors import BnfoldError
+from bnfold.preprocess_options import PreprocessOptions
 
 
 class ImageInputs:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bnfold.checks.images.preprocess import ORDERS, PreprocessOptions, Size, parse_size
 from bnfold.errors import BnfoldError
+from bnfold.preprocess_options import ORDERS, PreprocessOptions, Size, parse_size
 from bnfold.whole import read_whole
 
 if sys.version_info >= (3, 11):

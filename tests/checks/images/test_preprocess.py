@@ -10,8 +10,9 @@ import pytest
 
 from bnfold import BnfoldError, PreprocessOptions
 from bnfold.caffemodel import schema
-from bnfold.checks.images.preprocess import Preprocess, model_options, parse_size
+from bnfold.checks.images.preprocess import Preprocess, model_options
 from bnfold.checks.images.preprocess_file import read_options
+from bnfold.preprocess_options import parse_size
 from tests.checks.pictures import photo
 
 

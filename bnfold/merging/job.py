@@ -54,7 +54,7 @@ class Folding(NamedTuple):
         for name, edit in also.items():
             own = edits.get(name, LayerEdit())
             gone = own.remove or edit.remove
-            edits[name] = replace(own, remove=gone, drop_gradients=edit.drop_gradients)
+            edits[name] = own._replace(remove=gone, drop_gradients=edit.drop_gradients)
         return self._replace(edits=edits)
 
 

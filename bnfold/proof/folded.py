@@ -1,0 +1,367 @@
+"""The folded network: each of its values, as what it must be of the original's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bnfold.proof.affines import Reading
+from bnfold.proof.coefficients import Spot, Tally
+from bnfold.proof.expansion import relate_expanded
+from bnfold.proof.forms import Form, constant, whole
+from bnfold.proof.known import signature
+from bnfold.proof.layers import Layer, NetText
+from bnfold.proof.lemmas import Lemma, Refusal, same
+from bnfold.proof.matching import Matcher, Mismatch, Proved, fixed_outputs
+from bnfold.proof.memory import Suspect, Value, Way
+from bnfold.proof.original import Applied, Known
+from bnfold.proof.rectifiers import NoRectified, is_positive, known_rectified, rectified_constant
+from bnfold.proof.relations import CONSTANT, Relation, applied, relate
+from bnfold.proof.roots import Root, Roots
+from bnfold.proof.shapes import Sizes
+from bnfold.proof.stored import Stored, same_blobs
+from bnfold.proof.walk import WEIGHTED, Walk, suspects_of
+from bnfold.proof.weighted import Weighted
+
+
+class NotProvedError(Exception):
+    """The proof ends here.
+
+    Attributes:
+        layer: the layer at which it does; None for the network as a whole.
+        why: the reason, as the end of a sentence.
+        spot: the number that is wrong, if it is known to be.
+    """
+
+    def __init__(self, layer: Layer | None, why: str, spot: Spot | None = None) -> None:
+        super().__init__(why)
+        self.layer, self.why, self.spot = layer, why, spot
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What was proved of one layer.
+
+    Attributes:
+        layer: the layer.
+        relation: what its top is, in words.
+        coefficients: how many numbers were held against the original's.
+        deviation: the largest difference among them, in units of the last place.
+    """
+
+    layer: Layer
+    relation: str
+    coefficients: int = 0
+    deviation: float = 0.0
+
+
+@dataclass
+class Findings:
+    """What has been proved so far."""
+
+    steps: list[Step] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+    def add(self, tally: Tally) -> None:
+        """Count what was looked at."""
+        self.tally.coefficients += tally.coefficients
+        self.tally.deviation = max(self.tally.deviation, tally.deviation)
+
+
+class Folded(Walk):
+    """The walk that looks for the original's root behind each layer that is no linear function."""
+
+    is_exact = False
+
+    def __init__(
+        self,
+        net: NetText,
+        stored: Stored,
+        reading: Reading,
+        roots: Roots,
+        known: Known,
+        original: Stored,
+        ulps: float,
+    ) -> None:
+        super().__init__(net, stored, reading, roots)
+        self.known, self.original, self.ulps = known, original, ulps
+        self.matcher = Matcher(roots, ulps)
+        self.findings = Findings()
+        self._suspects: tuple[Suspect, ...] = ()
+        self._tally = Tally()
+        self._pending: set[int] = set()
+
+    def prove(self) -> Findings:
+        """Walk through the network and hold its outputs against the original's.
+
+        Raises:
+            NotProvedError: a step does not follow.
+        """
+        self.run()
+        missing = sorted(set(self.known.ends) - set(self.outputs))
+        extra = sorted(set(self.outputs) - set(self.known.ends))
+        if missing or extra:
+            raise NotProvedError(
+                None,
+                f"the original's outputs are {', '.join(sorted(self.known.ends))}, and those of the "
+                f"folded network {', '.join(sorted(self.outputs))}",
+            )
+        for name in self.outputs:
+            self._check_output(name)
+        return self.findings
+
+    def _check_output(self, name: str) -> None:
+        layer = next(one for one in reversed(self.net.layers) if name in one.tops)
+        value = self._read(layer, name)
+        wanted = self.known.ends[name]
+        relation = self.relate(value.form, wanted.form)
+        if relation is None or not relation.is_same:
+            channel = None if relation is None else relation.first_unequal()
+            self._fail(layer, [value], f"the output '{name}' is not the original's", channel)
+        self._count(relation)
+
+    # ------------------------------------------------------------ steps that follow or do not
+
+    def _fail(
+        self, layer: Layer, bottoms: Sequence[Value], why: str, channel: int | None = None
+    ) -> None:
+        """Raise that a step does not follow, naming what is most likely to blame.
+
+        Raises:
+            NotProvedError: always.
+        """
+        if layer.name in self.misfits:
+            raise self.misfits[layer.name]
+        suspects = suspects_of(bottoms)
+        if suspects:
+            worst = min(suspects, key=lambda one: one.share)
+            spot = worst.spot if isinstance(worst.spot, Spot) else None
+            raise NotProvedError(worst.layer, worst.reason, spot)
+        where = "" if channel is None else f" (channel {channel})"
+        raise NotProvedError(layer, why + where)
+
+    def unreadable(self, layer: Layer, name: str, held: Value, way: Way) -> Value:
+        """The original's root for what is looked at in the same way, if the same was written."""
+        for other, its_way, shown in self.known.unreadable:
+            relation = self.relate(held.form, other.form) if its_way == way else None
+            if relation is not None and relation.is_same:
+                return shown
+        raise NotProvedError(layer, f"it cannot be said what it reads as '{name}'")
+
+    def _count(self, relation: Relation | None) -> None:
+        if relation is not None:
+            self.findings.add(Tally(0, relation.deviation))
+
+    def relate(self, f: Form, v: Form) -> Relation | None:
+        """How a value follows from one of the original's, written out if need be."""
+        found = relate(f, v, self.roots, self.ulps)
+        if found is not None or not f.numbers & self._pending:
+            return found
+        expanded = relate_expanded(f, v, self.roots, self.ulps)
+        return expanded[0] if isinstance(expanded, tuple) else None
+
+    def settled(self, layer: Layer, index: int, value: Value) -> Value:
+        """Take a value for the original's of that name, where it is that; else suspect its layer."""
+        tally, self._tally = self._tally, Tally()
+        self.findings.add(tally)
+        name = layer.tops[index]
+        same_name = self.known.values.get(name, ())
+        relations = [self.relate(value.form, v.form) for v in same_name]
+        for v, relation in zip(reversed(same_name), reversed(relations), strict=True):
+            if relation is not None and relation.is_same:
+                self._count(relation)
+                self._note(layer, f"is '{name}' of the original", tally, relation)
+                return replace(value, form=v.form, shape=value.shape or v.shape, suspects=())
+        suspects, self._suspects = self._suspects, ()
+        self._note(layer, self._told(value, name, relations), tally, None)
+        return replace(value, suspects=tuple(dict.fromkeys((*value.suspects, *suspects))))
+
+    def _note(self, layer: Layer, words: str, tally: Tally, relation: Relation | None) -> None:
+        self._suspects = () if relation is not None else self._suspects
+        deviation = max(tally.deviation, 0.0 if relation is None else relation.deviation)
+        self.findings.steps.append(Step(layer, words, tally.coefficients, deviation))
+
+    def _told(self, value: Value, name: str, relations: Sequence[Relation | None]) -> str:
+        for relation in reversed(relations):
+            if relation is not None:
+                return f"is {_words(relation)} of '{name}' of the original"
+        labels = sorted({self.roots[n].label for n in value.form.numbers})
+        shown = ", ".join(labels[:3]) + (" and others" if len(labels) > 3 else "")
+        return f"is made of {shown}" if labels else "is constant"
+
+    # ------------------------------------------------------------ layers
+
+    def opaque(self, layer: Layer, bottoms: Sequence[Value]) -> list[Value]:
+        """What the original's layer computes that is the same, word for word, and reads the same."""
+        if not bottoms:
+            return self._provided(layer)
+        return self._applied(layer, bottoms, Lemma(same, keeps_channels=False), None)
+
+    def function(
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+    ) -> list[Value]:
+        """What the original's layer computes that does the same, as far as its lemma says."""
+        if bottoms[0].form.is_flat and not lemma.keeps_places:
+            return self.opaque(layer, bottoms)
+        return self._applied(layer, bottoms, lemma, shape)
+
+    def _provided(self, layer: Layer) -> list[Value]:
+        for one in self.known.applied.get(signature(layer), []):
+            if one.layer.tops == layer.tops and self._same_input(layer, one):
+                return list(one.tops)
+        raise NotProvedError(
+            layer, "no layer of the original provides the same under the same names"
+        )
+
+    def _same_input(self, layer: Layer, one: Applied) -> bool:
+        declared = getattr(layer, "shape", None), getattr(one.layer, "shape", None)
+        blobs = self.stored.blobs(layer), self.original.blobs(one.layer)
+        return declared[0] == declared[1] and same_blobs(*blobs)
+
+    def _applied(
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+    ) -> list[Value]:
+        why, channel = "no layer of the original does the same", None
+        for one in self._candidates(layer):
+            relations = [
+                self.relate(mine.form, its.form)
+                for mine, its in zip(bottoms, one.bottoms, strict=True)
+            ]
+            known = [relation for relation in relations if relation is not None]
+            if len(known) < len(relations):
+                why = f"it reads something else than {one.layer} of the original does"
+                continue
+            result = lemma.rule(known)
+            if isinstance(result, Refusal):
+                why, channel = f"{result.why} ({one.layer} of the original)", result.channel
+                continue
+            if not lemma.keeps_channels and not same_blobs(
+                self.stored.blobs(layer), self.original.blobs(one.layer)
+            ):
+                why, channel = f"its blobs are not those of {one.layer} of the original", None
+                continue
+            for relation in known:
+                self._count(relation)
+            return [self._related(result, top, shape, lemma) for top in one.tops]
+        self._fail(layer, bottoms, why, channel)
+        raise AssertionError
+
+    def _related(self, relation: Relation, top: Value, shape: Sizes | None, lemma: Lemma) -> Value:
+        if not lemma.keeps_channels:
+            return replace(top, suspects=())
+        return Value(applied(relation, top.form, self.roots), shape)
+
+    def _candidates(self, layer: Layer) -> list[Applied]:
+        """Layers of the original that do what this one does, those of its own name first."""
+        found = self.known.applied.get(signature(layer), [])
+        return sorted(
+            found, key=lambda one: (one.layer.name != layer.name, one.layer.tops != layer.tops)
+        )
+
+    def rectified(self, layer: Layer, value: Value) -> Form:
+        """max(x, 0) of a value that the original rectifies too, or of one in proportion to it."""
+        if is_positive(value.form, self.roots):
+            return value.form
+        if not value.form.rows.size:
+            return rectified_constant(value.form)
+        found = known_rectified(self.known.rectified, layer, value.form, self.roots, self.ulps)
+        if isinstance(found, NoRectified):
+            self._fail(layer, [value], found.why, found.channel)
+            raise AssertionError
+        return found
+
+    def multiplied(self, layer: Layer, weighted: Weighted, value: Value) -> Form | None:
+        """What a weighted layer is of the original's: the value of its name, or whatever it is."""
+        first: Mismatch | None = None
+        for target in self._named(layer):
+            found = self.matcher.expected(weighted, target)
+            if isinstance(found, Proved):
+                return self._proved(found)
+            if first is None or (first.spot is None and found.spot is not None):
+                first = found
+        settled = weighted.form.settled(self.roots)
+        fixed = weighted.constants(settled)
+        if fixed is not None and fixed[0].all():
+            self._tally = Tally(weighted.weight.size)
+            return constant(*fixed_outputs(weighted, settled))
+        spot, why = None, "" if first is None else first.why
+        for root in self._roots(weighted):
+            result = self.matcher.found(weighted, root)
+            if isinstance(result, Proved):
+                self._suspect(layer, result.form, first)
+                return self._proved(result)
+            spot = spot or result.spot
+            why = why or result.why
+        spot = first.spot if first is not None and first.spot is not None else spot
+        self._suspects = (
+            Suspect(layer, "" if spot else why or "the original has no layer like it", spot, 0.0),
+        )
+        return self._unmatched(weighted)
+
+    def _unmatched(self, weighted: Weighted) -> Form:
+        """A root for a layer that is none of the original's by itself: a sum may need it."""
+        root = self.roots.new(weighted.layer.name, weighted.outputs, weighted=weighted)
+        self._pending.add(root.number)
+        self._tally = Tally(weighted.weight.size)
+        return whole(root)
+
+    def _proved(self, found: Proved) -> Form:
+        self._tally = found.tally
+        return found.form
+
+    def _suspect(self, layer: Layer, form: Form, first: Mismatch | None) -> None:
+        """Remember that a layer is not the one of its name in the original."""
+        if first is None or first.spot is None:
+            return
+        shares = [1.0]
+        for target in self._named(layer):
+            relation = relate(form, target, self.roots, self.ulps)
+            if relation is not None:
+                off = (relation.alpha != 1) | (relation.beta != 0) | (relation.row == CONSTANT)
+                shares.append(float(np.mean(off)))
+        self._suspects = (Suspect(layer, "", first.spot, min(shares)),)
+
+    def _named(self, layer: Layer) -> Iterator[Form]:
+        """The values of the original that have the name of a layer's top, the last one first."""
+        for value in reversed(self.known.values.get(layer.tops[0], [])):
+            weighted = [self.roots[n].base.weighted for n in value.form.numbers]
+            if weighted and all(weighted):
+                yield value.form
+
+    def _roots(self, ours: Weighted) -> list[Root]:
+        """The roots of weighted layers that read what ours reads, in the order to try them."""
+        mine = {self.roots[n].base.number for n in ours.form.numbers}
+        found = []
+        for root in self.known.weighted:
+            its = root.weighted
+            assert its is not None
+            if its.layer.kind in WEIGHTED and mine & {
+                self.roots[n].base.number for n in its.form.numbers
+            }:
+                found.append(root)
+        name, tops = ours.layer.name, set(ours.layer.tops)
+        found.sort(
+            key=lambda root: (
+                root.label != name,
+                root.weighted is None or not tops & set(root.weighted.layer.tops),
+            )
+        )
+        return found
+
+
+def _words(relation: Relation) -> str:
+    """A relation in words."""
+    every = "every " + "x".join(map(str, relation.stride)) + "th place" if relation.stride else ""
+    fixed = int(np.sum(relation.row == CONSTANT))
+    parts = []
+    if np.any(relation.alpha[relation.row != CONSTANT] != 1):
+        parts.append("a scale")
+    if not relation.is_shiftless:
+        parts.append("a shift")
+    if every:
+        parts.append(every)
+    if not relation.is_whole:
+        parts.append(f"{relation.row.size - fixed} channels")
+    return " and ".join(parts) or "the same"

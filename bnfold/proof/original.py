@@ -1,0 +1,184 @@
+"""The original network: what each of its values is, in terms of roots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bnfold.proof.forms import Form, whole
+from bnfold.proof.known import signature
+from bnfold.proof.layers import Layer
+from bnfold.proof.lemmas import ConstantRule, Lemma, each
+from bnfold.proof.memory import Value, Way
+from bnfold.proof.rectifiers import is_positive, known_rectified, rectified_constant
+from bnfold.proof.roots import Constants, Root
+from bnfold.proof.shapes import Sizes
+from bnfold.proof.walk import Walk
+from bnfold.proof.weighted import Weighted
+
+_SAME_SHAPE = frozenset({"LRN", "MVN", "Normalize", "Softmax", "LogSoftmax", "ShuffleChannel"})
+_POSITIVE = frozenset({"Sigmoid", "Softmax", "BNLL", "ReLU6", "Exp"})
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """A layer of the original that is no linear function, and what it reads and gives out."""
+
+    layer: Layer
+    bottoms: tuple[Value, ...]
+    tops: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rectified:
+    """max(x, 0) of a value of the original, with the root that it is."""
+
+    layer: Layer
+    form: Form
+    root: Root
+
+
+@dataclass
+class Known:
+    """What is known of the original network when all of it has been walked through.
+
+    Attributes:
+        values: the values that stood under each name, in order.
+        ends: what stands under each name at the end.
+        applied: the layers that are no linear functions, by what of their words counts.
+        rectified: all results of max(x, 0).
+        weighted: the roots that weighted layers compute.
+        inputs: the values that come from outside, by name.
+        unreadable: what is looked at in a way that cannot be followed: what was written, the way,
+            and the root that stands for what is read.
+    """
+
+    values: dict[str, list[Value]] = field(default_factory=dict)
+    ends: dict[str, Value] = field(default_factory=dict)
+    applied: dict[tuple[object, ...], list[Applied]] = field(default_factory=dict)
+    rectified: list[Rectified] = field(default_factory=list)
+    weighted: list[Root] = field(default_factory=list)
+    inputs: dict[str, Value] = field(default_factory=dict)
+    unreadable: list[tuple[Value, Way, Value]] = field(default_factory=list)
+
+
+class Original(Walk):
+    """The walk that gives each layer that is no linear function a root of its own."""
+
+    is_exact = True
+
+    def walk(self) -> Known:
+        """Walk through the network."""
+        self.known = Known()
+        self.run()
+        for name in self.outputs:
+            self.known.ends[name] = self._read(self._last(name), name)
+        return self.known
+
+    def _last(self, name: str) -> Layer:
+        return next(one for one in reversed(self.net.layers) if name in one.tops)
+
+    def settled(self, layer: Layer, index: int, value: Value) -> Value:
+        """Keep a value under its name."""
+        self.known.values.setdefault(layer.tops[index], []).append(value)
+        return value
+
+    def unreadable(self, layer: Layer, name: str, held: Value, way: Way) -> Value:
+        """A root for what is looked at in this way."""
+        for other, its_way, shown in self.known.unreadable:
+            if other is held and its_way == way:
+                return shown
+        shown = Value(whole(self.roots.new(f"what {layer} reads as '{name}'", None)))
+        self.known.unreadable.append((held, way, shown))
+        return shown
+
+    def multiplied(self, layer: Layer, weighted: Weighted, value: Value) -> Form:
+        """A root of its own."""
+        root = self.roots.new(
+            layer.name,
+            weighted.outputs,
+            weighted=weighted,
+            constants=lambda: weighted.constants(weighted.form.settled(self.roots)),
+        )
+        self.known.weighted.append(root)
+        return whole(root)
+
+    def rectified(self, layer: Layer, value: Value) -> Form:
+        """The root that there is of this value or of one in proportion to it, or a new one."""
+        form = value.form
+        if is_positive(form, self.roots):
+            return form
+        if not form.rows.size:
+            return rectified_constant(form)
+        found = known_rectified(self.known.rectified, layer, form, self.roots, 1.0)
+        if isinstance(found, Form):
+            return found
+        root = self._root(layer, [value], each(lambda x: np.maximum(x, 0.0)), True)
+        self.known.rectified.append(Rectified(layer, form, root))
+        return replace(whole(root), is_flat=form.is_flat)
+
+    def function(
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+    ) -> list[Value]:
+        """A root of its own for what it computes."""
+        first = bottoms[0].form
+        if first.is_flat and not lemma.keeps_places:
+            return self.opaque(layer, bottoms)
+        positive = layer.kind in _POSITIVE or all(
+            is_positive(b.form, self.roots) for b in bottoms if layer.kind in ("Pooling", "Eltwise")
+        )
+        positive = positive and layer.kind in (*_POSITIVE, "Pooling", "Eltwise")
+        roots = [self._root(layer, bottoms, lemma.constants, positive) for _ in layer.tops]
+        forms = [replace(whole(root), is_flat=first.is_flat) for root in roots]
+        return self._applied(layer, bottoms, [Value(form, shape) for form in forms])
+
+    def opaque(self, layer: Layer, bottoms: Sequence[Value]) -> list[Value]:
+        """Roots of their own for what it computes."""
+        keeps = layer.kind in _SAME_SHAPE and len(bottoms) == 1
+        channels = bottoms[0].form.channels if keeps and not bottoms[0].form.is_flat else None
+        shape = bottoms[0].shape if keeps else input_shape(layer)
+        if channels is None and shape is not None and len(shape) > 1:
+            channels = shape[1] if shape[1] is not None and shape[1] > 0 else None
+        positive = layer.kind in _POSITIVE
+        tops = [
+            Value(whole(self.roots.new(name, channels, is_positive=positive)), shape)
+            for name in layer.tops
+        ]
+        if not bottoms:
+            self.known.inputs.update(zip(layer.tops, tops, strict=True))
+        return self._applied(layer, bottoms, tops)
+
+    def _applied(self, layer: Layer, bottoms: Sequence[Value], tops: list[Value]) -> list[Value]:
+        entry = Applied(layer, tuple(bottoms), tuple(tops))
+        self.known.applied.setdefault(signature(layer), []).append(entry)
+        return tops
+
+    def _root(
+        self, layer: Layer, bottoms: Sequence[Value], rule: ConstantRule | None, positive: bool
+    ) -> Root:
+        """A root with the channels of a layer's first bottom."""
+
+        def constants() -> Constants | None:
+            settled = [value.form.settled(self.roots) for value in bottoms]
+            if rule is None or any(form.channels != settled[0].channels for form in settled):
+                return None
+            if settled[0].channels is None:
+                return None
+            fixed, values = rule([(form.counts == 0, form.b) for form in settled])
+            return fixed & np.isfinite(values), np.where(np.isfinite(values), values, 0.0)
+
+        channels = bottoms[0].form.channels
+        return self.roots.new(layer.name, channels, is_positive=positive, constants=constants)
+
+
+def input_shape(layer: Layer) -> Sizes | None:
+    """The shape that an input is declared with; None where the text has none."""
+    declared = getattr(layer, "shape", None)
+    if declared is not None:
+        return tuple(declared)
+    if layer.kind != "Input":
+        return None
+    found = layer.param("input_param").shapes()
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,133 @@
+"""Roots: what values are written in terms of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnfold.aliases import Array, Vector
+
+if TYPE_CHECKING:
+    from bnfold.proof.weighted import Weighted
+
+Constants = tuple[Array, Vector]
+"""Which channels of a root are the same number at every place and for every input, and that number.
+
+Shapes (channels,), the first boolean; where it is False the number means nothing.
+"""
+
+
+class Root:
+    """A value that is not expressed by others: an input, what a layer computes, or a view of one.
+
+    Attributes:
+        number: its own; roots are told apart by it.
+        label: what it is called in a message.
+        channels: how many it has; None where that is not known.
+        weighted: the weighted layer that computes it, if one does.
+        is_positive: whether none of its numbers can be negative.
+        base: for a view, the root that it is a view of; else itself.
+        stride: for a view, every how manieth place it has, along each axis behind the channels.
+        places: for a view that is flattened, how many places each channel of the base has; else 0.
+    """
+
+    __slots__ = (
+        "_constants", "_known", "_views", "base", "channels", "is_positive", "label", "number",
+        "places", "stride", "weighted",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        number: int,
+        label: str,
+        channels: int | None,
+        *,
+        weighted: Weighted | None = None,
+        is_positive: bool = False,
+        constants: Callable[[], Constants | None] | None = None,
+    ) -> None:
+        self.number, self.label, self.channels = number, label, channels
+        self.weighted, self.is_positive = weighted, is_positive
+        self.base: Root = self
+        self.stride: tuple[int, ...] = ()
+        self.places = 0
+        self._constants = constants
+        self._known: Constants | None = None
+        self._views: dict[tuple[tuple[int, ...], int], Root] = {}
+
+    @property
+    def constants(self) -> Constants | None:
+        """Its channels that are constant; None if none is known to be."""
+        if self._constants is not None:
+            ask, self._constants = self._constants, None
+            found = ask()
+            self._known = found if found is not None and found[0].any() else None
+        return self._known
+
+    def every(self, stride: tuple[int, ...], roots: Roots) -> Root:
+        """The view that has every so manieth place of this root."""
+        if self.stride:
+            stride = tuple(mine * its for mine, its in zip(self.stride, stride, strict=True))
+        if all(step == 1 for step in stride):
+            return self
+        return self.base._view(stride, 0, roots)
+
+    def flat(self, places: int, roots: Roots) -> Root:
+        """The view that has each place of each channel as a channel of its own."""
+        return self.base._view(self.stride, max(self.places, 1) * places, roots)
+
+    def _view(self, stride: tuple[int, ...], places: int, roots: Roots) -> Root:
+        key = (stride, places)
+        if key not in self._views:
+            channels = None if self.channels is None else self.channels * max(places, 1)
+            view = roots.new(
+                self.label, channels, is_positive=self.is_positive, constants=self._spread(places)
+            )
+            view.base, view.stride, view.places = self.base, stride, places
+            self._views[key] = view
+        return self._views[key]
+
+    def _spread(self, places: int) -> Callable[[], Constants | None]:
+        def constants() -> Constants | None:
+            own = self.constants
+            if own is None or not places:
+                return own
+            return np.repeat(own[0], places), np.repeat(own[1], places)
+
+        return constants
+
+    def __repr__(self) -> str:
+        return f"<Root {self.number} {self.label!r} every {self.stride} flat {self.places}>"
+
+
+class Roots:
+    """All roots of a proof, by their numbers."""
+
+    def __init__(self) -> None:
+        self._all: list[Root] = []
+
+    def __getitem__(self, number: int) -> Root:
+        return self._all[number]
+
+    def new(
+        self,
+        label: str,
+        channels: int | None,
+        *,
+        weighted: Weighted | None = None,
+        is_positive: bool = False,
+        constants: Callable[[], Constants | None] | None = None,
+    ) -> Root:
+        """A root that did not exist before."""
+        root = Root(
+            len(self._all),
+            label,
+            channels,
+            weighted=weighted,
+            is_positive=is_positive,
+            constants=constants,
+        )
+        self._all.append(root)
+        return root

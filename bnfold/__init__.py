@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bnfold.api import deploy, find_runtimes, inspect, inspect_for, merge, prune
+    from bnfold.api import deploy, find_runtimes, inspect, inspect_for, merge, prove, prune
     from bnfold.checks.accuracy.measure import accuracy
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bnfold.graph import Phase
     from bnfold.merging.report import Counts, Report
     from bnfold.preprocess_options import PreprocessOptions
+    from bnfold.proving.report import Proof, Verdict
     from bnfold.pruning.report import PruneReport
     from bnfold.reading.report import ReaderReport
     from bnfold.runtimes import RuntimesReport
@@ -86,6 +87,9 @@ _HOMES = {
     "Verification": "bnfold.checks.equality.verification",
     "VerifyOptions": "bnfold.checks.equality.options",
     "PruneReport": "bnfold.pruning.report",
+    "Proof": "bnfold.proving.report",
+    "Verdict": "bnfold.proving.report",
+    "prove": "bnfold.api",
     "prune": "bnfold.api",
 }
 
@@ -115,11 +119,13 @@ __all__ = [
     "Phase",
     "Plan",
     "PreprocessOptions",
+    "Proof",
     "PruneReport",
     "ReaderReport",
     "Reason",
     "Report",
     "RuntimesReport",
+    "Verdict",
     "Verification",
     "VerifiedReport",
     "VerifyOptions",
@@ -133,6 +139,7 @@ __all__ = [
     "inspect",
     "inspect_for",
     "merge",
+    "prove",
     "prune",
     "verify",
 ]

@@ -1,4 +1,4 @@
-"""The library's front door: `merge`, `inspect`, `deploy`, `prune`. They neither print nor exit."""
+"""The library's front door: `merge`, `inspect`, `deploy`, `prove`, `prune`. They never print."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bnfold.fold import MergeOptions
 from bnfold.graph import Phase
 from bnfold.merging.job import MergeJob, plan_only
 from bnfold.merging.report import Report, check_complete, check_portable
+from bnfold.network_files import PairFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import described, json_document, recorded
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
     from bnfold.checks.equality.options import VerifyOptions
     from bnfold.deploying.report import DeployReport
+    from bnfold.proving.report import Proof
     from bnfold.pruning.report import PruneReport
     from bnfold.reading.report import ReaderReport
     from bnfold.runtimes import RuntimesReport
@@ -356,3 +358,54 @@ def find_runtimes(
     told = {"caffe_root": caffe_root}
     with one_line_errors(), recorded([], json_file=json_file, force=force, options=told) as record:
         return record.save(RuntimesReport(tuple(available(caffe_root))))
+
+
+def prove(
+    model: PathLike,
+    weights: PathLike,
+    *,
+    folded_model: PathLike | None = None,
+    folded_weights: PathLike | None = None,
+    phase: Phase | str = Phase.TEST,
+    eps: float | None = None,
+    bn_dialect: str | None = None,
+    treat_as: Mapping[str, str] | None = None,
+    ulps: float = 1.0,
+    json_file: PathLike | None = None,
+    force: bool = False,
+) -> Proof:
+    """Prove from their files alone that a network and its folded version are one function.
+
+    Every number of the folded network is held against what the original makes it. No engine runs,
+    and nothing is believed of the tool that made the folded network. docs/proof.md has the steps.
+
+    Args:
+        model: the original prototxt.
+        weights: its caffemodel.
+        folded_model: the folded prototxt; by default what `merge` would have called it.
+        folded_weights: the folded caffemodel, likewise.
+        phase, eps, bn_dialect, treat_as: as for `merge`; what the fold was made with.
+        ulps: by how many units in the last place a stored number may be off.
+        json_file: where to write the proof as JSON, too.
+        force: replace that file if it exists.
+
+    Returns:
+        What was proved, layer by layer; `proved` says whether all is, and `failure` why not.
+
+    Raises:
+        BnfoldError: a file or an option cannot be used.
+    """
+    from bnfold.proof import Reading
+    from bnfold.proving.job import prove_files
+
+    chosen = {"eps": eps, "bn_dialect": bn_dialect, "treat_as": treat_as or {}}
+    options = MergeOptions.of(None, {"phase": phase, **chosen})
+    if not 0 < ulps < float("inf"):
+        raise BnfoldError(f"{ulps} units in the last place: must be a number above zero")
+    told = {"phase": options.phase, **chosen, "ulps": ulps}
+    with one_line_errors():
+        files = PairFiles.of(model, weights, folded_model, folded_weights)
+        with recorded(files.all, json_file=json_file, force=force, options=told) as record:
+            files.ready()
+            reading = Reading(options.phase.value, eps, bn_dialect)
+            return record.save(prove_files(files, reading, options.treat_as, ulps))

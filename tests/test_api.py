@@ -169,6 +169,8 @@ ALLOWED = {
     "one_line": {"prototxt", "caffemodel", "errors"},
     "outputs": {"errors", "printable"},
     "network_files": {"outputs", "errors"},
+    "proof": {"prototxt", "caffemodel", "errors", "printable"},
+    "proving": {"proof", "network_files", "outputs", "summary"},
     "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path", "whole", "summary"},
     "merging": {
         *("network_files", "outputs", "one_line", "summary", "spelling"),
@@ -194,7 +196,7 @@ ALLOWED = {
     "evidence": {"outputs", "one_line", "errors", "spelling", "summary", "whole"},
     "api": {
         *("checks", "evidence", "deploying", "runtimes", "pruning", "merging", "reading"),
-        *("outputs", "one_line"),
+        *("proving", "proof", "network_files", "outputs", "one_line"),
         *("fold", "graph", "errors"),
     },
 }
@@ -277,7 +279,7 @@ def test_commands_do_their_work_by_the_public_functions():
     steps += r"|bnfold\.checks\.\w+\.(verify|verified_merge|comparing|bench|measured_prune)\b"
     for path in sorted((ROOT / "cli").glob("*.py")):
         assert not re.findall(f"(?:from|import) (?:{steps})", path.read_text()), path
-    for command in ("merge", "inspect", "deploy", "prune", "verify", "accuracy", "bench"):
+    for command in ("merge", "inspect", "deploy", "prove", "prune", "verify", "accuracy", "bench"):
         assert f" bnfold.{command}(" in (ROOT / "cli" / f"{command}.py").read_text()
     assert " bnfold.find_runtimes(" in (ROOT / "cli" / "runtimes.py").read_text()
 

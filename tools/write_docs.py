@@ -58,6 +58,7 @@ FORMATS = {
     "report": "merge` and `bnfold inspect",
     "reader": "inspect --for",
     "deploy": "deploy",
+    "prove": "prove",
     "verify": "verify",
     "accuracy": "accuracy",
     "bench": "bench",

@@ -1,5 +1,12 @@
-"""Whether two networks are one function, proved from their files: no engine runs, and every coefficient is looked at.
+"""Whether two networks are one function, proved from their files.
 
-This package is a second opinion. It reads the two pairs of files by itself, from its own statement
-of what each layer computes (docs/proof.md), and imports nothing of what makes folded networks.
+No engine runs, and every coefficient is looked at. The package is a second opinion: it reads the
+two pairs of files by itself, from its own statement of what each layer computes (docs/proof.md),
+and imports nothing of what makes folded networks.
 """
+
+from bnfold.proof.affines import Reading
+from bnfold.proof.folded import Ending, Findings, Step
+from bnfold.proof.prove import attempt
+
+__all__ = ["Ending", "Findings", "Reading", "Step", "attempt"]

@@ -14,7 +14,7 @@ from bnfold.aliases import Vector
 from bnfold.caffemodel import Blob
 from bnfold.proof.forms import Affine
 from bnfold.proof.layers import Layer
-from bnfold.proof.shapes import Sizes
+from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import Stored, unit
 
 NVIDIA_EPS = float(np.float32(1e-5))
@@ -37,7 +37,7 @@ class Reading:
 
 
 def read_affine(
-    layer: Layer, stored: Stored, reading: Reading, shape: Sizes | None
+    layer: Layer, stored: Stored, reading: Reading, shape: Lengths | None
 ) -> Affine | None:
     """The function of a layer; None if it is none of each channel, or that cannot be told.
 
@@ -91,7 +91,7 @@ def _power(layer: Layer) -> Affine | None:
     return Affine(np.array([p]), np.array([q]), zero, zero, np.abs(np.array([q])))
 
 
-def _is_per_channel(axis: int, count: int, shape: Sizes | None) -> bool:
+def _is_per_channel(axis: int, count: int, shape: Lengths | None) -> bool:
     """Whether the axes from one on, so many, are the channels and others of length one."""
     if (axis, count) == (1, 1):
         return True
@@ -102,7 +102,7 @@ def _is_per_channel(axis: int, count: int, shape: Sizes | None) -> bool:
     return first == 1 and last > 1 and all(n == 1 for n in shape[2:last])
 
 
-def _scale(layer: Layer, stored: Stored, shape: Sizes | None) -> Affine | None:
+def _scale(layer: Layer, stored: Stored, shape: Lengths | None) -> Affine | None:
     param = layer.param(f"{layer.kind.lower()}_param")
     axis, count = param.integer("axis", 1), param.integer("num_axes", 1)
     if count != 0 and not _is_per_channel(axis, count, shape):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnfold.aliases import Vector
 from bnfold.proof.layers import Layer
-from bnfold.proof.lemmas import Function
+from bnfold.proof.lemmas import NumberFunction
 
 
 def _softplus(x: Vector) -> Vector:
@@ -30,7 +30,7 @@ def _only_zero(x: Vector) -> Vector:
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934, 1.6732632423543772848
 
-_PLAIN: dict[str, Function] = {
+_PLAIN: dict[str, NumberFunction] = {
     "Sigmoid": _sigmoid,
     "TanH": np.tanh,
     "BNLL": _softplus,
@@ -51,14 +51,14 @@ ELEMENTS = frozenset(
 """Types that do the same to every number."""
 
 
-def constant(layer: Layer) -> Function | None:
+def constant(layer: Layer) -> NumberFunction | None:
     """What a layer of one of these types makes of a constant; None if forks disagree on it."""
     if layer.kind in _PLAIN:
         return _PLAIN[layer.kind]
     return _with_parameters(layer)
 
 
-def _with_parameters(layer: Layer) -> Function | None:
+def _with_parameters(layer: Layer) -> NumberFunction | None:
     param = layer.param(f"{layer.kind.lower()}_param")
     if layer.kind == "ELU":
         alpha = param.number("alpha", 1.0)

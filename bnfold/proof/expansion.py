@@ -307,7 +307,7 @@ class _Comparison:
         count = self.ours.form.size
         alpha, alpha_error = np.ones(count), np.zeros(count)
         beta, beta_error, magnitude = np.zeros(count), np.zeros(count), np.zeros(count)
-        tally = Tally(sum(one.weight.size for one in self.ours.layers()))
+        tally = Tally()
         step = max(1, _CELLS // max(1, self.columns.total))
         for start in range(0, count, step):
             rows = slice(start, min(start + step, count))

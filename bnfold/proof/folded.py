@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bnfold.proof.affines import Reading
-from bnfold.proof.coefficients import Spot, Tally
+from bnfold.proof.coefficients import Spot
 from bnfold.proof.expansion import relate_expanded
 from bnfold.proof.forms import Form, constant, whole
 from bnfold.proof.known import signature
@@ -20,14 +20,23 @@ from bnfold.proof.original import Applied, Known
 from bnfold.proof.rectifiers import NoRectified, is_positive, known_rectified, rectified_constant
 from bnfold.proof.relations import CONSTANT, Relation, applied, relate
 from bnfold.proof.roots import Root, Roots
-from bnfold.proof.shapes import Sizes
+from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import Stored, same_blobs
 from bnfold.proof.walk import WEIGHTED, Walk, suspects_of
 from bnfold.proof.weighted import Weighted
 
 
-class NotProvedError(Exception):
-    """The proof ends here.
+class _EndError(Exception):
+    """The proof ends."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.why)
+        self.ending = ending
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """Where a proof ends, and why.
 
     Attributes:
         layer: the layer at which it does; None for the network as a whole.
@@ -35,9 +44,9 @@ class NotProvedError(Exception):
         spot: the number that is wrong, if it is known to be.
     """
 
-    def __init__(self, layer: Layer | None, why: str, spot: Spot | None = None) -> None:
-        super().__init__(why)
-        self.layer, self.why, self.spot = layer, why, spot
+    layer: Layer | None
+    why: str
+    spot: Spot | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +68,9 @@ class Step:
 
 @dataclass
 class Findings:
-    """What has been proved so far."""
+    """What has been proved so far, layer by layer."""
 
     steps: list[Step] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-
-    def add(self, tally: Tally) -> None:
-        """Count what was looked at."""
-        self.tally.coefficients += tally.coefficients
-        self.tally.deviation = max(self.tally.deviation, tally.deviation)
 
 
 class Folded(Walk):
@@ -90,27 +93,33 @@ class Folded(Walk):
         self.matcher = Matcher(roots, ulps)
         self.findings = Findings()
         self._suspects: tuple[Suspect, ...] = ()
-        self._tally = Tally()
+        self._deviation = 0.0
         self._pending: set[int] = set()
 
-    def prove(self) -> Findings:
+    def prove(self) -> Ending | None:
         """Walk through the network and hold its outputs against the original's.
 
-        Raises:
-            NotProvedError: a step does not follow.
+        Returns:
+            Where the proof ends; None if all is proved.
         """
-        self.run()
+        try:
+            self.run()
+            self._check_outputs()
+        except _EndError as error:
+            return error.ending
+        return None
+
+    def _check_outputs(self) -> None:
         missing = sorted(set(self.known.ends) - set(self.outputs))
         extra = sorted(set(self.outputs) - set(self.known.ends))
         if missing or extra:
-            raise NotProvedError(
+            raise _end(
                 None,
-                f"the original's outputs are {', '.join(sorted(self.known.ends))}, and those of the "
-                f"folded network {', '.join(sorted(self.outputs))}",
+                f"the original's outputs are {', '.join(sorted(self.known.ends))}, and those of "
+                f"the folded network {', '.join(sorted(self.outputs))}",
             )
         for name in self.outputs:
             self._check_output(name)
-        return self.findings
 
     def _check_output(self, name: str) -> None:
         layer = next(one for one in reversed(self.net.layers) if name in one.tops)
@@ -119,28 +128,26 @@ class Folded(Walk):
         relation = self.relate(value.form, wanted.form)
         if relation is None or not relation.is_same:
             channel = None if relation is None else relation.first_unequal()
-            self._fail(layer, [value], f"the output '{name}' is not the original's", channel)
+            raise self._failed(
+                layer, [value], f"the output '{name}' is not the original's", channel
+            )
         self._count(relation)
 
     # ------------------------------------------------------------ steps that follow or do not
 
-    def _fail(
+    def _failed(
         self, layer: Layer, bottoms: Sequence[Value], why: str, channel: int | None = None
-    ) -> None:
-        """Raise that a step does not follow, naming what is most likely to blame.
-
-        Raises:
-            NotProvedError: always.
-        """
+    ) -> Exception:
+        """The end of the proof, since a step does not follow, at what is most likely to blame."""
         if layer.name in self.misfits:
-            raise self.misfits[layer.name]
+            return self.misfits[layer.name]
         suspects = suspects_of(bottoms)
         if suspects:
             worst = min(suspects, key=lambda one: one.share)
             spot = worst.spot if isinstance(worst.spot, Spot) else None
-            raise NotProvedError(worst.layer, worst.reason, spot)
+            return _end(worst.layer, worst.reason, spot)
         where = "" if channel is None else f" (channel {channel})"
-        raise NotProvedError(layer, why + where)
+        return _end(layer, why + where)
 
     def unreadable(self, layer: Layer, name: str, held: Value, way: Way) -> Value:
         """The original's root for what is looked at in the same way, if the same was written."""
@@ -148,11 +155,11 @@ class Folded(Walk):
             relation = self.relate(held.form, other.form) if its_way == way else None
             if relation is not None and relation.is_same:
                 return shown
-        raise NotProvedError(layer, f"it cannot be said what it reads as '{name}'")
+        raise _end(layer, f"it cannot be said what it reads as '{name}'")
 
     def _count(self, relation: Relation | None) -> None:
         if relation is not None:
-            self.findings.add(Tally(0, relation.deviation))
+            self._deviation = max(self._deviation, relation.deviation)
 
     def relate(self, f: Form, v: Form) -> Relation | None:
         """How a value follows from one of the original's, written out if need be."""
@@ -163,25 +170,25 @@ class Folded(Walk):
         return expanded[0] if isinstance(expanded, tuple) else None
 
     def settled(self, layer: Layer, index: int, value: Value) -> Value:
-        """Take a value for the original's of that name, where it is that; else suspect its layer."""
-        tally, self._tally = self._tally, Tally()
-        self.findings.add(tally)
+        """Take a value for the original's of its name, where it is that; else suspect its layer."""
         name = layer.tops[index]
         same_name = self.known.values.get(name, ())
         relations = [self.relate(value.form, v.form) for v in same_name]
         for v, relation in zip(reversed(same_name), reversed(relations), strict=True):
             if relation is not None and relation.is_same:
                 self._count(relation)
-                self._note(layer, f"is '{name}' of the original", tally, relation)
+                self._suspects = ()
+                self._note(layer, f"is '{name}' of the original")
                 return replace(value, form=v.form, shape=value.shape or v.shape, suspects=())
         suspects, self._suspects = self._suspects, ()
-        self._note(layer, self._told(value, name, relations), tally, None)
+        self._note(layer, self._told(value, name, relations))
         return replace(value, suspects=tuple(dict.fromkeys((*value.suspects, *suspects))))
 
-    def _note(self, layer: Layer, words: str, tally: Tally, relation: Relation | None) -> None:
-        self._suspects = () if relation is not None else self._suspects
-        deviation = max(tally.deviation, 0.0 if relation is None else relation.deviation)
-        self.findings.steps.append(Step(layer, words, tally.coefficients, deviation))
+    def _note(self, layer: Layer, words: str) -> None:
+        """Put down what was found of a layer."""
+        count = sum(blob.size for blob in self.stored.blobs(layer))
+        self.findings.steps.append(Step(layer, words, count, self._deviation))
+        self._deviation = 0.0
 
     def _told(self, value: Value, name: str, relations: Sequence[Relation | None]) -> str:
         for relation in reversed(relations):
@@ -194,13 +201,13 @@ class Folded(Walk):
     # ------------------------------------------------------------ layers
 
     def opaque(self, layer: Layer, bottoms: Sequence[Value]) -> list[Value]:
-        """What the original's layer computes that is the same, word for word, and reads the same."""
+        """What the original's layer of the same words computes, if it reads the same."""
         if not bottoms:
             return self._provided(layer)
         return self._applied(layer, bottoms, Lemma(same, keeps_channels=False), None)
 
     def function(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
     ) -> list[Value]:
         """What the original's layer computes that does the same, as far as its lemma says."""
         if bottoms[0].form.is_flat and not lemma.keeps_places:
@@ -211,9 +218,7 @@ class Folded(Walk):
         for one in self.known.applied.get(signature(layer), []):
             if one.layer.tops == layer.tops and self._same_input(layer, one):
                 return list(one.tops)
-        raise NotProvedError(
-            layer, "no layer of the original provides the same under the same names"
-        )
+        raise _end(layer, "no layer of the original provides the same under the same names")
 
     def _same_input(self, layer: Layer, one: Applied) -> bool:
         declared = getattr(layer, "shape", None), getattr(one.layer, "shape", None)
@@ -221,7 +226,7 @@ class Folded(Walk):
         return declared[0] == declared[1] and same_blobs(*blobs)
 
     def _applied(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
     ) -> list[Value]:
         why, channel = "no layer of the original does the same", None
         for one in self._candidates(layer):
@@ -245,10 +250,11 @@ class Folded(Walk):
             for relation in known:
                 self._count(relation)
             return [self._related(result, top, shape, lemma) for top in one.tops]
-        self._fail(layer, bottoms, why, channel)
-        raise AssertionError
+        raise self._failed(layer, bottoms, why, channel)
 
-    def _related(self, relation: Relation, top: Value, shape: Sizes | None, lemma: Lemma) -> Value:
+    def _related(
+        self, relation: Relation, top: Value, shape: Lengths | None, lemma: Lemma
+    ) -> Value:
         if not lemma.keeps_channels:
             return replace(top, suspects=())
         return Value(applied(relation, top.form, self.roots), shape)
@@ -257,7 +263,8 @@ class Folded(Walk):
         """Layers of the original that do what this one does, those of its own name first."""
         found = self.known.applied.get(signature(layer), [])
         return sorted(
-            found, key=lambda one: (one.layer.name != layer.name, one.layer.tops != layer.tops)
+            found,
+            key=lambda one: (one.layer.name != layer.name, one.layer.tops != layer.tops),
         )
 
     def rectified(self, layer: Layer, value: Value) -> Form:
@@ -268,8 +275,7 @@ class Folded(Walk):
             return rectified_constant(value.form)
         found = known_rectified(self.known.rectified, layer, value.form, self.roots, self.ulps)
         if isinstance(found, NoRectified):
-            self._fail(layer, [value], found.why, found.channel)
-            raise AssertionError
+            raise self._failed(layer, [value], found.why, found.channel)
         return found
 
     def multiplied(self, layer: Layer, weighted: Weighted, value: Value) -> Form | None:
@@ -284,7 +290,6 @@ class Folded(Walk):
         settled = weighted.form.settled(self.roots)
         fixed = weighted.constants(settled)
         if fixed is not None and fixed[0].all():
-            self._tally = Tally(weighted.weight.size)
             return constant(*fixed_outputs(weighted, settled))
         spot, why = None, "" if first is None else first.why
         for root in self._roots(weighted):
@@ -304,11 +309,10 @@ class Folded(Walk):
         """A root for a layer that is none of the original's by itself: a sum may need it."""
         root = self.roots.new(weighted.layer.name, weighted.outputs, weighted=weighted)
         self._pending.add(root.number)
-        self._tally = Tally(weighted.weight.size)
         return whole(root)
 
     def _proved(self, found: Proved) -> Form:
-        self._tally = found.tally
+        self._deviation = max(self._deviation, found.tally.deviation)
         return found.form
 
     def _suspect(self, layer: Layer, form: Form, first: Mismatch | None) -> None:
@@ -349,6 +353,10 @@ class Folded(Walk):
             )
         )
         return found
+
+
+def _end(layer: Layer | None, why: str, spot: Spot | None = None) -> _EndError:
+    return _EndError(Ending(layer, why, spot))
 
 
 def _words(relation: Relation) -> str:

@@ -19,7 +19,7 @@ from bnfold.aliases import Array, Vector
 from bnfold.proof.roots import Root, Roots
 
 NOISE = 2.0**-47
-"""What float64 may lose of a number that some dozen operations made, as a share of its magnitude."""
+"""What some dozen operations in float64 may lose of a number, as a share of its magnitude."""
 
 MOST_CHANNELS = 1 << 22
 """A value with more channels than that is only known as a whole."""
@@ -313,4 +313,4 @@ def stacked(parts: Sequence[Form]) -> Form | None:
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("roots", "columns", "a", "ea", "b", "eb", "mb")
     }
-    return Form(int(starts[-1]), rows, **joined)
+    return Form(channels=int(starts[-1]), rows=rows, is_flat=False, **joined)

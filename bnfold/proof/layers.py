@@ -228,7 +228,7 @@ def _meets(rule: Words, state: Words, phase: str) -> bool:
 def _declared(document: Document, layers: list[Layer], phase: str) -> list[Layer]:
     """The legacy `input:` fields as layers; their shape may stand in two ways, or nowhere."""
     root = Words(document.root)
-    names = [field for field in document.root.all("input")]
+    names = document.root.all("input")
     shapes = root.shapes("input_shape")
     dims = root.integers("input_dim")
     shapes = shapes or [tuple(dims[at : at + 4]) for at in range(0, len(dims) - 3, 4)]

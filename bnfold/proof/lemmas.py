@@ -14,8 +14,8 @@ import numpy as np
 from bnfold.aliases import Array, Vector
 from bnfold.proof.relations import CONSTANT, Relation
 
-Rule = Callable[[Sequence[Relation]], "Relation | Refusal"]
-Function = Callable[[Vector], Vector]
+RelationRule = Callable[[Sequence[Relation]], "Relation | Refusal"]
+NumberFunction = Callable[[Vector], Vector]
 Fixed = tuple[Array, Vector]
 """Which channels of a value are constant, and which number each is."""
 ConstantRule = Callable[[Sequence[Fixed]], Fixed]
@@ -47,7 +47,7 @@ class Lemma:
         is_positive: whether none of its numbers is negative, whatever it reads.
     """
 
-    rule: Rule
+    rule: RelationRule
     constants: ConstantRule | None = None
     keeps_places: bool = False
     keeps_channels: bool = True
@@ -62,7 +62,7 @@ def same(relations: Sequence[Relation]) -> Relation | Refusal:
     return relations[0] if relations else Refusal("it reads nothing")
 
 
-def each(function: Function) -> ConstantRule:
+def each(function: NumberFunction) -> ConstantRule:
     """The constants of a layer that makes the same of each."""
 
     def rule(bottoms: Sequence[Fixed]) -> Fixed:
@@ -94,7 +94,7 @@ def lengths(relations: Sequence[Relation]) -> Relation | Refusal:
     return relations[0]
 
 
-def element(constant: Function | None) -> Rule:
+def element(constant: NumberFunction | None) -> RelationRule:
     """Lemma 5: a function of each number alone; channels and places may be missing."""
 
     def rule(relations: Sequence[Relation]) -> Relation | Refusal:
@@ -108,7 +108,7 @@ def element(constant: Function | None) -> Rule:
     return rule
 
 
-def _constants(relation: Relation, constant: Function | None) -> Relation | Refusal:
+def _constants(relation: Relation, constant: NumberFunction | None) -> Relation | Refusal:
     """With the constant channels replaced by what a function makes of them."""
     fixed = relation.row == CONSTANT
     if not fixed.any():
@@ -137,7 +137,7 @@ def rising(relations: Sequence[Relation]) -> Relation | Refusal:
     return _everywhere(relation)
 
 
-def averaged(may_pad: bool) -> Rule:
+def averaged(may_pad: bool) -> RelationRule:
     """Lemma 6: an average; where zeros are added to it, there must be no shift."""
 
     def rule(relations: Sequence[Relation]) -> Relation | Refusal:

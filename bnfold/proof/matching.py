@@ -54,11 +54,20 @@ class Proved:
 
 @dataclass(frozen=True, eq=False)
 class _Joint:
-    """A layer of each network that could belong together, with the way to compare them."""
+    """A layer of each network that could belong together, with the way to compare them.
+
+    Attributes:
+        pairing: the layers.
+        stride: every how manieth place of the original's output ours has.
+        other: for each output of the original's layer what is added to what varies, if what varies
+            is what ours reads; how far off that may be; and the magnitudes it is made of.
+        fixed: what our bias and the inputs that are constant add to our outputs, likewise.
+    """
 
     pairing: Pairing
     stride: tuple[int, ...]
-    lost: Vector
+    other: tuple[Vector, ...]
+    fixed: tuple[Vector, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,6 @@ class Matcher:
         found, tally = fixed_outputs(ours, ours.form.settled(self.roots)), Tally()
         fixed = rows == CONSTANT
         wanted = value.taken(np.where(fixed, 0, rows))
-        total: Vector | None = None
         stride: tuple[int, ...] = ()
         for number in sorted(value.numbers):
             root = self.roots[number]
@@ -99,16 +107,10 @@ class Matcher:
             spot = check(joint.pairing, scale, self.ulps, tally)
             if spot is not None:
                 return Mismatch("", spot)
-            if total is None:
-                total, error, magnitude = constants(
-                    ours, joint.pairing.column.beta, joint.pairing.column.beta_error
-                )
-            spot = self._shifts(joint, row, scale, wanted, (total, error, magnitude), tally)
+            spot = self._shifts(joint, row, scale, wanted, tally)
             if spot is not None:
                 return Mismatch("", spot)
-        if fixed.all():
-            tally.coefficients = ours.weight.size
-        elif total is None:
+        if not value.numbers and not fixed.all():
             return Mismatch("no weighted layer of the original makes this value")
         return Proved(self._made(value, rows, stride, found), tally)
 
@@ -130,21 +132,15 @@ class Matcher:
         return applied(relation, value, self.roots)
 
     def _shifts(
-        self,
-        joint: _Joint,
-        row: Array,
-        scale: Vector,
-        wanted: Form,
-        ours: tuple[Vector, Vector, Vector],
-        tally: Tally,
+        self, joint: _Joint, row: Array, scale: Vector, wanted: Form, tally: Tally
     ) -> Spot | None:
         """Hold the constants of both against each other, in the rows of this pair."""
-        found, error, magnitude = ours
-        its = joint.pairing.its.biases() + joint.lost
+        found, error, magnitude = joint.fixed
         rows = row != CONSTANT
-        column = np.where(rows, row, 0)
-        expected = scale * its[column] + wanted.b
-        magnitude = magnitude + np.abs(scale * its[column]) + wanted.mb
+        its, its_error, its_magnitude = (x[np.where(rows, row, 0)] for x in joint.other)
+        expected = scale * its + wanted.b
+        error = error + np.abs(scale) * its_error
+        magnitude = magnitude + np.abs(scale) * its_magnitude + wanted.mb
         return _held(found, expected, error, magnitude, rows, self.ulps, tally)
 
     def found(self, ours: Weighted, root: Root) -> Proved | Mismatch:
@@ -159,24 +155,22 @@ class Matcher:
         if isinstance(scale, Spot):
             return Mismatch("", scale)
         alpha, alpha_error, is_free = scale
-        total, error, magnitude = constants(
-            ours, joint.pairing.column.beta, joint.pairing.column.beta_error
-        )
-        its = joint.pairing.its.biases() + joint.lost
+        total, error, magnitude = joint.fixed
         fixed = (rows == CONSTANT) | is_free
-        other = np.where(fixed, 0.0, its[np.where(fixed, 0, rows)])
+        its, its_error, its_magnitude = (
+            np.where(fixed, 0.0, x[np.where(fixed, 0, rows)]) for x in joint.other
+        )
         relation = Relation(
             np.where(fixed, CONSTANT, rows),
             np.where(fixed, 1.0, alpha),
             np.where(fixed, 0.0, alpha_error),
-            total - np.where(fixed, 0.0, alpha * other),
-            error + alpha_error * np.abs(other),
-            magnitude + np.abs(alpha * other),
+            total - alpha * its,
+            error + alpha_error * np.abs(its) + np.abs(alpha) * its_error,
+            magnitude + np.abs(alpha) * its_magnitude,
             joint.stride if any(step != 1 for step in joint.stride) else (),
             False,
         )
-        size = ours.weight.size
-        return Proved(applied(relation, whole(root), self.roots), Tally(size, 0.5))
+        return Proved(applied(relation, whole(root), self.roots), Tally(self.ulps / 2))
 
     # ------------------------------------------------------------ which channels belong together
 
@@ -227,7 +221,7 @@ class Matcher:
         if its is None or root.places:
             return Mismatch(f"'{root.label}' is computed by no weighted layer")
         column = relate(ours.form, its.form, self.roots, self.ulps)
-        if column is None:
+        if column is None or _has_twice(column.row[column.row != CONSTANT]):
             return Mismatch(f"it reads something else than {its.layer} of the original does")
         stride = _stride(ours, its, column, root.stride)
         if stride is None:
@@ -239,8 +233,7 @@ class Matcher:
         trouble = _padding(ours, its, column, values)
         if trouble is not None:
             return trouble
-        lost = its.sums(values)
-        return _Joint(pairing, stride, lost)
+        return _Joint(pairing, stride, _others(pairing, values), _fixed(pairing))
 
     def _lost_values(self, pairing: Pairing) -> Vector | Mismatch:
         """The constants that the original reads in channels that ours does not have."""
@@ -262,6 +255,35 @@ class Matcher:
         if not _covered(pairing, seen):
             return Mismatch(f"its groups are not those of {its.layer} of the original")
         return values
+
+
+def _has_twice(rows: Array) -> bool:
+    return np.unique(rows).size < rows.size
+
+
+def _others(pairing: Pairing, lost: Vector) -> tuple[Vector, ...]:
+    """What the original's layer adds to `K x` if `x` is what ours reads: see _Joint.
+
+    With ours reading `y = alpha x + beta`, it computes `K y / alpha + (w - K beta / alpha)`.
+    """
+    its, column = pairing.its, pairing.column
+    varies = column.row != CONSTANT
+    rows = column.row[varies]
+    shift, error = lost.copy(), np.zeros(its.inputs)
+    shift[rows] = -(column.beta / column.alpha)[varies]
+    error[rows] = (column.beta_error / np.abs(column.alpha))[varies]
+    bias = its.biases()
+    magnitude = np.abs(bias) + its.sums(np.abs(shift), absolute=True)
+    return bias + its.sums(shift), its.sums(error, absolute=True), magnitude
+
+
+def _fixed(pairing: Pairing) -> tuple[Vector, ...]:
+    """What our bias and the constants that ours reads add to our outputs: see _Joint."""
+    column = pairing.column
+    fixed = column.row == CONSTANT
+    return constants(
+        pairing.ours, np.where(fixed, column.beta, 0.0), np.where(fixed, column.beta_error, 0.0)
+    )
 
 
 def fixed_outputs(ours: Weighted, settled: Form) -> tuple[Vector, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from bnfold.proof.forms import Form
 from bnfold.proof.layers import Layer
-from bnfold.proof.shapes import Sizes
+from bnfold.proof.shapes import Lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Value:
     """
 
     form: Form
-    shape: Sizes | None = None
+    shape: Lengths | None = None
     suspects: tuple[Suspect, ...] = ()
 
 

@@ -14,7 +14,7 @@ from bnfold.proof.lemmas import ConstantRule, Lemma, each
 from bnfold.proof.memory import Value, Way
 from bnfold.proof.rectifiers import is_positive, known_rectified, rectified_constant
 from bnfold.proof.roots import Constants, Root
-from bnfold.proof.shapes import Sizes
+from bnfold.proof.shapes import Lengths
 from bnfold.proof.walk import Walk
 from bnfold.proof.weighted import Weighted
 
@@ -120,7 +120,7 @@ class Original(Walk):
         return replace(whole(root), is_flat=form.is_flat)
 
     def function(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
     ) -> list[Value]:
         """A root of its own for what it computes."""
         first = bottoms[0].form
@@ -173,7 +173,7 @@ class Original(Walk):
         return self.roots.new(layer.name, channels, is_positive=positive, constants=constants)
 
 
-def input_shape(layer: Layer) -> Sizes | None:
+def input_shape(layer: Layer) -> Lengths | None:
     """The shape that an input is declared with; None where the text has none."""
     declared = getattr(layer, "shape", None)
     if declared is not None:

@@ -7,23 +7,33 @@ from collections.abc import Mapping
 from bnfold.aliases import PathLike
 from bnfold.caffemodel import open_weights
 from bnfold.proof.affines import Reading
-from bnfold.proof.folded import Findings, Folded, NotProvedError
+from bnfold.proof.folded import Ending, Findings, Folded
 from bnfold.proof.layers import read_net
 from bnfold.proof.original import Original
 from bnfold.proof.roots import Roots
 from bnfold.proof.stored import Stored
 
-ULPS = 1.0
+Files = tuple[PathLike, PathLike]
+"""A prototxt and its weights."""
 
 
 def attempt(
-    original: tuple[PathLike, PathLike],
-    folded: tuple[PathLike, PathLike],
-    reading: Reading,
-    treat_as: Mapping[str, str],
-    ulps: float = ULPS,
-) -> tuple[Findings, NotProvedError | None]:
-    """Try to prove; gives what was proved, and where the proof ended if it did."""
+    original: Files, folded: Files, reading: Reading, treat_as: Mapping[str, str], ulps: float
+) -> tuple[Findings, Ending | None]:
+    """Try to prove that two networks are one function.
+
+    Args:
+        original, folded: their files.
+        reading: how they are read.
+        treat_as: types, each with the one that it is taken for.
+        ulps: by how many units in the last place a stored number may be off.
+
+    Returns:
+        What was proved; and where the proof ends, None if all is proved.
+
+    Raises:
+        PrototxtError, CaffemodelError, BnfoldError, OSError: a file cannot be used.
+    """
     before = read_net(original[0], reading.phase, treat_as)
     after = read_net(folded[0], reading.phase, treat_as)
     with open_weights(original[1]) as first, open_weights(folded[1]) as second:
@@ -31,8 +41,4 @@ def attempt(
         stored = Stored(first, before.layers)
         known = Original(before, stored, reading, roots).walk()
         walk = Folded(after, Stored(second, after.layers), reading, roots, known, stored, ulps)
-        try:
-            walk.prove()
-        except NotProvedError as error:
-            return walk.findings, error
-        return walk.findings, None
+        return walk.findings, walk.prove()

@@ -22,11 +22,19 @@ class HasRoot(Protocol):
     """A value whose max(x, 0) is known, with the root that this is."""
 
     @property
-    def layer(self) -> Layer: ...
+    def layer(self) -> Layer:
+        """The layer that rectifies."""
+        ...
+
     @property
-    def form(self) -> Form: ...
+    def form(self) -> Form:
+        """The value."""
+        ...
+
     @property
-    def root(self) -> Root: ...
+    def root(self) -> Root:
+        """Its max(x, 0)."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from bnfold.proof.layers import Words
 from bnfold.proof.weighted import Layout, Weighted, Window
 
-Sizes = tuple[int | None, ...]
+Lengths = tuple[int | None, ...]
 """The lengths of a value's axes, None for those that are not known."""
 
 
-def windowed(weighted: Weighted, shape: Sizes | None) -> Sizes | None:
+def windowed(weighted: Weighted, shape: Lengths | None) -> Lengths | None:
     """What a weighted layer makes of a shape."""
     if weighted.layout in (Layout.INNER, Layout.TRANSPOSED):
         return (None if shape is None else shape[0], weighted.outputs)
@@ -48,7 +48,7 @@ def pooling_window(param: Words) -> Window | None:
     return Window(found[0], found[1], found[2], (1, 1))
 
 
-def pooled(window: Window | None, rounds_up: bool, shape: Sizes | None) -> Sizes | None:
+def pooled(window: Window | None, rounds_up: bool, shape: Lengths | None) -> Lengths | None:
     """What a Pooling makes of a shape."""
     if shape is None or len(shape) != 4:
         return None
@@ -67,7 +67,7 @@ def pooled(window: Window | None, rounds_up: bool, shape: Sizes | None) -> Sizes
     return (*shape[:2], *lengths)
 
 
-def never_outside(window: Window | None, rounds_up: bool, shape: Sizes | None) -> bool:
+def never_outside(window: Window | None, rounds_up: bool, shape: Lengths | None) -> bool:
     """Whether each window of a Pooling lies on at least one place of what it reads."""
     if window is None:
         return True
@@ -95,7 +95,7 @@ def product(lengths: Sequence[int | None]) -> int | None:
     return total
 
 
-def agreed(shapes: Sequence[Sizes | None]) -> Sizes | None:
+def agreed(shapes: Sequence[Lengths | None]) -> Lengths | None:
     """The shape that several values have in common, from what is known of each."""
     known = [shape for shape in shapes if shape is not None]
     if not known or len({len(shape) for shape in known}) > 1:
@@ -105,7 +105,7 @@ def agreed(shapes: Sequence[Sizes | None]) -> Sizes | None:
     )
 
 
-def flattened(shape: Sizes | None, axis: int, end: int) -> Sizes | None:
+def flattened(shape: Lengths | None, axis: int, end: int) -> Lengths | None:
     """What a Flatten makes of a shape."""
     if shape is None:
         return None
@@ -116,7 +116,7 @@ def flattened(shape: Sizes | None, axis: int, end: int) -> Sizes | None:
     return (*shape[:axis], product(shape[axis : end + 1]), *shape[end + 1 :])
 
 
-def reshaped(shape: Sizes | None, param: Words) -> Sizes | None:
+def reshaped(shape: Lengths | None, param: Words) -> Lengths | None:
     """What a Reshape makes of a shape, as far as its words tell."""
     if param.integer("axis", 0) != 0 or param.integer("num_axes", -1) != -1:
         return None

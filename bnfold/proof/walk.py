@@ -25,7 +25,7 @@ from bnfold.proof.layers import Layer, NetText
 from bnfold.proof.lemmas import Lemma
 from bnfold.proof.memory import Memory, Suspect, Value, View, Way, outputs, works_in_place
 from bnfold.proof.roots import Roots
-from bnfold.proof.shapes import Sizes
+from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import MisfitError, Stored, unit
 from bnfold.proof.weighted import DEPTHWISE, Layout, Weighted, read_weighted
 from bnfold.prototxt import PrototxtError
@@ -142,7 +142,7 @@ class Walk(ABC):
 
     @abstractmethod
     def function(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Sizes | None
+        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
     ) -> list[Value]:
         """What a layer computes that hands relations on by a lemma."""
 
@@ -457,7 +457,7 @@ def _keeps_order(layer: Layer) -> bool:
     return order == list(range(len(order)))
 
 
-def _keeps_channels(shape: Sizes | None, after: Sizes | None, dims: list[int]) -> bool:
+def _keeps_channels(shape: Lengths | None, after: Lengths | None, dims: list[int]) -> bool:
     """Whether a Reshape leaves the first two axes as they are."""
     if len(dims) < 2 or dims[0] not in (0, -1):
         return False

@@ -213,13 +213,17 @@ class Weighted:
             return self.window.is_point and all(step == 1 for step in self.window.stride)
         return not self.window.may_pad
 
-    def sums(self, values: Vector) -> Vector:
-        """What constants in the inputs add to the outputs, where no padding is met."""
+    def sums(self, values: Vector, *, absolute: bool = False) -> Vector:
+        """What constants in the inputs add to the outputs, where no padding is met.
+
+        With `absolute`, by the magnitudes of the weights.
+        """
         total = np.zeros(self.outputs)
         if values.any():
             for tile in self.tiles():
                 out, inner = self.indices(tile)
-                summed = self.read(tile).astype(np.float64).sum(axis=2)
+                weights = self.read(tile).astype(np.float64)
+                summed = (np.abs(weights) if absolute else weights).sum(axis=2)
                 rows = np.broadcast_to(out, summed.shape)
                 np.add.at(total, rows, summed * values[inner])
         return total
@@ -259,7 +263,7 @@ def _inner(layer: Layer, stored: Stored, form: Form, axes: int | None) -> Weight
         weight,
         (outputs, inputs) if layout is Layout.INNER else (inputs, outputs),
     )
-    return Weighted(layer, layout, Window((1,)), weight, bias, outputs, inputs, 1, form)
+    return Weighted(layer, layout, Window(), weight, bias, outputs, inputs, 1, form)
 
 
 def _convolution(layer: Layer, stored: Stored, form: Form, axes: int | None) -> Weighted | None:

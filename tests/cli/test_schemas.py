@@ -23,6 +23,7 @@ COMMANDS = (
     "attestation",
     "bench",
     "deploy",
+    "prove",
     "prune",
     "reader",
     "report",
@@ -184,6 +185,19 @@ def test_inspect_that_tidies(report_of, tmp_path):
     code, report = report_of("inspect", "--model", model, "--weights", weights, "--tidy")
     assert code == 0
     assert report["tidied"]
+
+
+def test_prove(report_of, run, pair, folder):
+    assert run("merge", *pair, "--quiet").code == 0
+    code, report = report_of("prove", *pair)
+    assert (code, report["verdict"], report["ends"]) == (0, "proved", None)
+    assert report["coefficients"] == sum(layer["coefficients"] for layer in report["layers"])
+    (folder / "digits.folded.caffemodel").write_bytes((folder / "digits.caffemodel").read_bytes())
+    (folder / "deploy.folded.prototxt").write_bytes((folder / "deploy.prototxt").read_bytes())
+    code, report = report_of("prove", *pair)
+    assert (code, report["verdict"], report["deviation"]) == (0, "proved", 0)
+    code, report = report_of("prove", *pair, "--folded-model", pair[1], "--folded-weights", pair[3])
+    assert report["verdict"] == "proved"
 
 
 def test_verify_that_passes_and_verify_that_fails(run, report_of, pair, folder, opencv):

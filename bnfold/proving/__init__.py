@@ -1,0 +1,1 @@
+"""`bnfold prove`: the report of a proof, and the way to it."""

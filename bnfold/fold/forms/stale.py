@@ -98,13 +98,16 @@ class RemoveStale(OptionalRewrite):
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all fields of the file."""
         net, sized = context.net, list[str]()
+        before = set(net.struck)
         for field in net.document.root.fields:
-            if field.name in _OF_NETWORK:
+            if field.name in _OF_NETWORK and field not in before:
                 _strike(context, None, field, field.name)
         for layer in (*net.layers, *net.outside):
             if layer.behind is not None or not context.choice.allows(layer):
                 continue
             for field, path in list(_stale(context, layer)):
+                if field in before:
+                    continue
                 _strike(context, layer, field, path)
                 if field.name in _ROUNDING and net.runs(layer) and _is_sized(layer):
                     sized.append(layer.name)
@@ -114,7 +117,7 @@ class RemoveStale(OptionalRewrite):
                 f"Pooling '{sized[0]}'{more} rounded down, and now rounds up as stock Caffe does; "
                 "that is the same for inputs of the size in the file only"
             )
-        return bool(net.struck)
+        return len(net.struck) > len(before)
 
 
 def _strike(context: Context, layer: Layer | None, field: Field, path: str) -> None:

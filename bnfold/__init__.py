@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from bnfold.checks.accuracy.measure import accuracy
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
+    from bnfold.checks.equality.device import RawArray, verify_recorded
+    from bnfold.checks.equality.device_report import DeviceCheck
     from bnfold.checks.equality.options import VerifyOptions
     from bnfold.checks.equality.verification import Verification
     from bnfold.checks.equality.verified_merge import VerifiedReport
     from bnfold.checks.equality.verify import verify
+    from bnfold.checks.feeds.choose import RunOptions
+    from bnfold.checks.running.report import Given, RunReport
+    from bnfold.checks.running.run import run
     from bnfold.checks.speed.bench import bench
     from bnfold.checks.speed.report import BenchReport
     from bnfold.deploying.report import DeployReport
@@ -55,7 +60,14 @@ _HOMES = {
     "inspect": "bnfold.api",
     "inspect_for": "bnfold.api",
     "merge": "bnfold.api",
+    "run": "bnfold.checks.running.run",
     "verify": "bnfold.checks.equality.verify",
+    "verify_recorded": "bnfold.checks.equality.device",
+    "DeviceCheck": "bnfold.checks.equality.device_report",
+    "Given": "bnfold.checks.running.report",
+    "RawArray": "bnfold.checks.equality.device",
+    "RunOptions": "bnfold.checks.feeds.choose",
+    "RunReport": "bnfold.checks.running.report",
     "AccuracyOptions": "bnfold.checks.accuracy.measured_prune",
     "AccuracyReport": "bnfold.checks.accuracy.report",
     "Answer": "bnfold.checks.accuracy.report",
@@ -108,9 +120,11 @@ __all__ = [
     "Counts",
     "DeadChannels",
     "DeployReport",
+    "DeviceCheck",
     "EngineChange",
     "Entry",
     "Fate",
+    "Given",
     "InterruptedWarning",
     "MeasuredPruneReport",
     "MergeOptions",
@@ -121,9 +135,12 @@ __all__ = [
     "PreprocessOptions",
     "Proof",
     "PruneReport",
+    "RawArray",
     "ReaderReport",
     "Reason",
     "Report",
+    "RunOptions",
+    "RunReport",
     "RuntimesReport",
     "Verdict",
     "Verification",
@@ -141,7 +158,9 @@ __all__ = [
     "merge",
     "prove",
     "prune",
+    "run",
     "verify",
+    "verify_recorded",
 ]
 
 

@@ -234,6 +234,7 @@ CHECKS = {
     "equality": {"images", "feeds"},
     "accuracy": {"images", "feeds"},
     "speed": {"feeds"},
+    "running": {"feeds"},
 }
 
 

@@ -60,6 +60,8 @@ FORMATS = {
     "deploy": "deploy",
     "prove": "prove",
     "verify": "verify",
+    "recorded": "verify --recorded",
+    "run": "run",
     "accuracy": "accuracy",
     "bench": "bench",
     "prune": "prune",
@@ -76,7 +78,7 @@ def refusals() -> str:
 
 def json_page() -> str:
     """The page of JSON formats."""
-    header = "\n## The header of every report: `run`\n\n" + _described("run", _schema("run"))
+    header = "\n## The header of every report: `run`\n\n" + _described("header", _schema("header"))
     statement = "\n## The statement of `--attest`: an in-toto Statement\n\n"
     statement += _described("attestation", _schema("attestation"))
     return HEAD + JSON + header + "".join(map(_format, FORMATS)) + statement

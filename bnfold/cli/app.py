@@ -28,7 +28,18 @@ BAD_INPUT = 2
 
 
 COMMANDS = (
-    *("merge", "inspect", "deploy", "prove", "verify", "accuracy", "bench", "prune", "attest"),
+    *(
+        "merge",
+        "inspect",
+        "deploy",
+        "prove",
+        "verify",
+        "run",
+        "accuracy",
+        "bench",
+        "prune",
+        "attest",
+    ),
     "runtimes",
 )
 """The commands, in the order of their help; each is in the module of its name."""

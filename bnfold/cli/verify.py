@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from bnfold.cli.input_options import chosen_inputs, input_options
 from bnfold.cli.options import (
-    FILE,
+    OUTPUT,
     JsonTarget,
     folded_options,
     pair_options,
     report_options,
-    root_option,
     runtime_options,
     tolerance_option,
     tolerances_of,
 )
-from bnfold.cli.preprocess_options import PREPROCESS, preprocess_options
-from bnfold.cli.usage import check_engine, check_json_only, not_with, only_with
+from bnfold.cli.recorded_options import ONLY_OF_TWO, Source, arrays_of, recorded_options
+from bnfold.cli.usage import check_engine, not_with, only_with
 from bnfold.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from bnfold import DeviceCheck, Verification
 
 
 @click.command(
@@ -31,34 +34,20 @@ from bnfold.errors import CheckFailedError
 )
 @pair_options
 @folded_options
+@input_options
 @click.option(
-    "--images",
-    type=FILE,
-    metavar="DIR|LIST",
-    help="Feed these images: a folder, a list file or an LMDB  [default: random inputs]",
+    "--save-outputs",
+    type=OUTPUT,
+    metavar="P.npz",
+    help="Write the original's outputs and scores to this file.",
 )
-@root_option
-@click.option(
-    "--random",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Feed N random inputs of the scale that the network was trained on  [default: 8]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="S",
-    help="Seed of everything random.",
-)
+@recorded_options
 @tolerance_option()
 @click.option(
     "--layers",
     is_flag=True,
     help="Compare the layers as well; one past its tolerance fails the check.",
 )
-@preprocess_options
 @runtime_options
 @report_options
 def verify(
@@ -66,19 +55,19 @@ def verify(
     weights: Path,
     folded_model: Path | None,
     folded_weights: Path | None,
-    images: Path | None,
-    root: Path | None,
-    random: int | None,
-    seed: int,
+    save_inputs: Path | None,
+    save_outputs: Path | None,
+    recorded: Sequence[Source],
+    recorded_layout: str | None,
     tolerances: Sequence[tuple[str, float]],
     layers: bool,
-    preprocess: Any,
     runtime: str,
     caffe_root: Path | None,
     threads: int | None,
     force: bool,
     json_target: JsonTarget,
     quiet: bool,
+    **values: Any,
 ) -> None:
     """Check in a real engine that the folded network is the same function.
 
@@ -91,41 +80,41 @@ def verify(
       bnfold verify --model deploy.prototxt --weights x.caffemodel --images photos/ --layers
       bnfold verify --model deploy.prototxt --weights x.caffemodel --runtime opencv --json -
     """
-    check_json_only(json_target.file)
+    files = json_target.file or save_inputs or save_outputs
+    only_with("--json FILE, --save-inputs or --save-outputs", files is not None, ["force"])
     check_engine(runtime)
+    only_with("--recorded", bool(recorded), ["recorded_layout"])
+    not_with("--recorded", bool(recorded), ONLY_OF_TWO)
+    inputs, limits = chosen_inputs(values), tolerances_of(tolerances)
+    for name in ("images", "inputs"):
+        fixed = inputs[name] is not None and limits["tolerance"] is not None
+        not_with(f"--{name} and --tolerance", fixed, ["seed"])
     import bnfold
     from bnfold.cli.progress import progress
     from bnfold.cli.verify_printing import show
 
-    if images is not None and random is not None:
-        raise click.UsageError("--images and --random exclude each other; choose one of the two")
-    only_with("--images", images is not None, ["root", *PREPROCESS])
-    limits = tolerances_of(tolerances)
-    both = images is not None and limits["tolerance"] is not None
-    not_with("--images and --tolerance", both, ["seed"])
     options = bnfold.VerifyOptions(
-        images=images,
-        root=root,
-        preprocess=preprocess,
-        random=8 if random is None else random,
-        seed=seed,
-        **limits,
-        layers=layers,
-        runtime=runtime,
-        threads=threads,
-        caffe_root=caffe_root,
+        **inputs, **limits, layers=layers, runtime=runtime, threads=threads, caffe_root=caffe_root
     )
+    common: dict[str, Any] = {
+        "options": options, "json_file": json_target.file, "force": force
+    }  # fmt: skip
     with progress("verifying", quiet, unit="inputs") as tell:
-        found = bnfold.verify(
-            model,
-            weights,
-            folded_model=folded_model,
-            folded_weights=folded_weights,
-            options=options,
-            json_file=json_target.file,
-            force=force,
-            progress=tell,
-        )
+        common["progress"] = tell
+        found: DeviceCheck | Verification
+        if recorded:
+            arrays = arrays_of(recorded)
+            found = bnfold.verify_recorded(model, weights, arrays, layout=recorded_layout, **common)
+        else:
+            found = bnfold.verify(
+                model,
+                weights,
+                folded_model=folded_model,
+                folded_weights=folded_weights,
+                save_inputs=save_inputs,
+                save_outputs=save_outputs,
+                **common,
+            )
     show(found, to_json=json_target.printed, quiet=quiet)
     if not found.passed:
         raise CheckFailedError(found.failure)

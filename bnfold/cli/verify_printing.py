@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bnfold.checks.equality.device_report import DeviceCheck
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import (
     angle,
@@ -14,19 +15,24 @@ from bnfold.checks.equality.verification_text import (
 from bnfold.cli.terminal import Table, is_for_people, say, say_json, say_wrapped, warn
 
 
-def show(found: Verification, *, to_json: bool, quiet: bool) -> None:
-    """Print a verification to standard output, and its notes to standard error."""
+def show(found: Verification | DeviceCheck, *, to_json: bool, quiet: bool) -> None:
+    """Print what was found to standard output, and its notes to standard error."""
     warn(*found.notes)
     if to_json:
         say_json(found)
-    elif not quiet:
-        table = _table(found)
-        if is_for_people() and table.fits():
-            say_wrapped(found.engine, found.inputs, "")
-            table.show()
-            say_wrapped(verdict(found))
-        else:
-            say(*found.lines())
+    elif not quiet and not (is_for_people() and isinstance(found, Verification) and _shown(found)):
+        say(*found.lines())
+
+
+def _shown(found: Verification) -> bool:
+    """Show a verification as a table, if that fits on the screen."""
+    table = _table(found)
+    if not table.fits():
+        return False
+    say_wrapped(found.engine, found.inputs, "")
+    table.show()
+    say_wrapped(verdict(found))
+    return True
 
 
 def _table(found: Verification) -> Table:

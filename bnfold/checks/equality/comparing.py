@@ -14,27 +14,37 @@ from bnfold.checks.equality.matching import Matching, Pair
 from bnfold.checks.equality.options import Names, VerifyOptions
 from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
 from bnfold.checks.equality.verification import Compared, Verification
-from bnfold.checks.feeds.image_inputs import ImageInputs
-from bnfold.checks.feeds.random_inputs import RandomInputs
+from bnfold.checks.feeds.arrays import Stacked
+from bnfold.checks.feeds.choose import Inputs
 from bnfold.errors import BnfoldError
 from bnfold.graph import Net, build
 from bnfold.network_files import PairFiles
-from bnfold.preprocess_options import PreprocessOptions
 from bnfold.prototxt import load
 from bnfold.runtimes import Place, Session, pick
 from bnfold.spelling import did_you_mean
 
 Feeds = dict[str, Array]
 
-_NUDGED_IMAGES = 16
+NUDGED_IMAGES = 16
 """How many inputs the nudged network is run on: what rounding does varies little after that."""
 
 _GROUP = 32
 """How many layers' values are held at a time; every group takes a forward pass of its own."""
 
 
+class Kept:
+    """What the original network was fed and what its outputs were, in all runs."""
+
+    def __init__(self) -> None:
+        self.inputs = Stacked()
+        self.outputs = Stacked()
+
+
 def compare_networks(
-    files: PairFiles, options: VerifyOptions, progress: Progress | None = None
+    files: PairFiles,
+    options: VerifyOptions,
+    progress: Progress | None = None,
+    kept: Kept | None = None,
 ) -> Verification:
     """Run both networks on the same inputs, and compare.
 
@@ -42,6 +52,7 @@ def compare_networks(
         files: the networks.
         options: how.
         progress: is told after every batch how many are done, and of how many.
+        kept: takes the inputs and outputs, where they are to be kept.
 
     Raises:
         BnfoldError: a file or an option cannot be used, no engine can run the networks, or there
@@ -64,7 +75,7 @@ def compare_networks(
         picked = stack.enter_context(
             pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
         )
-        check = _Check(files, options, before, after, picked.sessions, picked.why)
+        check = _Check(files, options, before, after, picked.sessions, picked.why, kept)
         return check.run(progress or _silent)
 
 
@@ -88,6 +99,7 @@ class _Check:
         after: Net,
         sessions: Sequence[Session],
         why: str,
+        kept: Kept | None,
     ) -> None:
         self._files = files
         self._options = options
@@ -96,6 +108,7 @@ class _Check:
         self._old, self._new = sessions[0], sessions[1]
         self._nudged = sessions[2] if len(sessions) > 2 else None
         self._why = why
+        self._kept = kept
 
     def run(self, progress: Progress) -> Verification:
         mismatches = _mismatches(self._old, self._new, self._options.names)
@@ -105,7 +118,7 @@ class _Check:
         if not outputs:
             raise BnfoldError(f"{self._files.original.model}: it has no outputs to compare")
         self._check_tolerances([*outputs, *scores])
-        inputs = self._inputs()
+        inputs = self._options.open(self._files.original.model, self._before, self._old.inputs)
         feeds, compared = self._compare([*outputs, *scores], inputs, progress)
         found = tuple(compared[: len(outputs)]), tuple(compared[len(outputs) :])
         result = self._found(str(inputs), inputs.images, found=found)
@@ -125,24 +138,15 @@ class _Check:
                     f"{did_you_mean(name, names)}; outputs and scores are {known}"
                 )
 
-    def _inputs(self) -> RandomInputs | ImageInputs:
-        options = self._options
-        if options.images is None:
-            return RandomInputs(self._before, self._old.inputs, options.random, options.seed)
-        preprocess = options.preprocess or PreprocessOptions()
-        return ImageInputs(
-            options.images, options.root, preprocess, self._old.inputs, self._files.original.model
-        )
-
     def _compare(
-        self, pairs: Sequence[Pair], inputs: RandomInputs | ImageInputs, progress: Progress
+        self, pairs: Sequence[Pair], inputs: Inputs, progress: Progress
     ) -> tuple[Feeds, list[Compared]]:
         """Compare on all inputs; gives also those in which the networks were farthest apart."""
         sums, noise = [RunningDifference() for _ in pairs], [RunningDifference() for _ in pairs]
         worst, farthest = -1.0, {}
         for run, feeds in enumerate(inputs):
-            measure = run * inputs.batch < _NUDGED_IMAGES
-            apart = self._step(pairs, feeds, sums, noise if measure else None)
+            measure = run * inputs.batch < NUDGED_IMAGES
+            apart = self._step(pairs, feeds, sums, noise if measure else None, self._kept)
             if apart > worst:
                 worst, farthest = apart, feeds
             progress(run + 1, inputs.runs)
@@ -167,10 +171,14 @@ class _Check:
         feeds: Feeds,
         sums: Sequence[RunningDifference],
         noise: Sequence[RunningDifference] | None,
+        kept: Kept | None = None,
     ) -> float:
         """One batch through the networks; gives the largest relative difference in it."""
         places: list[Place] = list(dict.fromkeys(pair.before for pair in pairs))
         old = self._old.run(feeds, places)
+        if kept is not None:
+            kept.inputs.add(feeds)
+            kept.outputs.add({pair.name: old[pair.before] for pair in pairs})
         places_after = list(dict.fromkeys(pair.after for pair in pairs))
         new = self._new.run(self._for_folded(feeds), places_after)
         largest = 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnfold.aliases import Array, ArrayShape
-from bnfold.checks.equality.spread import Spread
+from bnfold.checks.equality.quantiles import Quantiles
 
 _CHUNK = 1 << 15
 """Values that are compared at a time: in float64 they fit into a core's cache."""
@@ -94,7 +94,7 @@ class RunningDifference:
         self._products = np.zeros(3)
         self._apart = np.zeros(2)
         self._values = 0
-        self._spread = Spread()
+        self._quantiles = Quantiles()
         self._nan = self._unlike = 0
         self._where: tuple[int, ...] | None = None
         self._where_run = 0
@@ -147,7 +147,7 @@ class RunningDifference:
         np.abs(apart, out=apart)
         self._apart += apart.sum(), apart @ apart
         self._values += apart.size
-        self._spread.add(apart)
+        self._quantiles.add(apart)
         at = int(apart.argmax())
         largest = float(apart[at])
         if largest > self._absolute:
@@ -170,8 +170,8 @@ class RunningDifference:
             self._absolute,
             self._magnitude,
             total / max(1, self._values),
-            self._spread.quantile(0.5),
-            self._spread.quantile(0.99),
+            self._quantiles.quantile(0.5),
+            self._quantiles.quantile(0.99),
             _decibels(first, energy),
             cosine,
             self._nan,

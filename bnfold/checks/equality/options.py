@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from bnfold.aliases import PathLike
+from bnfold.checks.feeds.choose import RunOptions
 from bnfold.errors import BnfoldError
-from bnfold.preprocess_options import PreprocessOptions
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,13 @@ class Names:
 
 
 @dataclass(frozen=True)
-class VerifyOptions:
+class VerifyOptions(RunOptions):
     """How to verify; the defaults suit a release pipeline.
 
+    What is fed, and in which engine, is described with `RunOptions`; the seed is also that of what
+    the tolerance is measured with.
+
     Attributes:
-        images: a list file, a folder or an LMDB to feed; None for random inputs.
-        root: where the paths of a list start; its own folder by default.
-        preprocess: how images become inputs; what it leaves open the model's transform_param and
-            input shape say.
-        random: how many random inputs.
-        seed: of the random inputs, and of what the tolerance is measured with.
         tolerance: the largest relative difference to allow, everywhere; None to measure, for each
             value, what rounding does.
         tolerances: the same for values by name, in place of `tolerance` and of what is measured.
@@ -44,34 +40,22 @@ class VerifyOptions:
         ahead: layers that folding took out, and whose work is done by what read them.
         names: the original's names for what the folded network calls otherwise; None where both
             have the same.
-        runtime: "auto", "opencv" or "pycaffe".
-        threads: how many threads the engine may use; None for its own default.
-        caffe_root: Caffe's folder, for pycaffe.
 
     Raises:
         BnfoldError: a number is out of range.
     """
 
-    images: PathLike | None = None
-    root: PathLike | None = None
-    preprocess: PreprocessOptions | None = None
-    random: int = 8
-    seed: int = 0
     tolerance: float | None = None
     tolerances: Mapping[str, float] = field(default_factory=dict)
     layers: bool = False
     altered: frozenset[str] = frozenset()
     ahead: frozenset[str] = frozenset()
     names: Names | None = None
-    runtime: str = "auto"
-    threads: int | None = None
-    caffe_root: PathLike | None = None
 
     def __post_init__(self) -> None:
         if self.random < 1:
             raise BnfoldError(f"{self.random} random inputs prove nothing; give at least 1")
-        if self.seed < 0:
-            raise BnfoldError(f"the seed {self.seed} cannot be; give 0 or more")
+        super().__post_init__()
         given = [] if self.tolerance is None else [self.tolerance]
         for tolerance in (*given, *self.tolerances.values()):
             if not 0 <= tolerance < math.inf:

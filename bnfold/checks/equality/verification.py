@@ -156,7 +156,7 @@ class Verification(Summary):
                 f"{self.folded_model}: every output agrees with {self.model}, but {self._place()}: "
                 f"{parted}; where that is meant, leave out --layers"
             )
-        worst = max((c for c in self.judged if not c.within), key=_badness)
+        worst = max((c for c in self.judged if not c.within), key=badness)
         line = f"{start}: '{worst.pair.name}': {worst}"
         if parted is not None:
             return f"{line}; {self._place()}: {parted}"
@@ -210,7 +210,8 @@ class Verification(Summary):
         }
 
 
-def _badness(compared: Compared) -> float:
+def badness(compared: Compared) -> float:
+    """How far a value is off, in units of what it may be."""
     return compared.difference.badness / compared.tolerance if compared.tolerance else math.inf
 
 

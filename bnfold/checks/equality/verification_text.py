@@ -44,16 +44,19 @@ def lines(found: Verification) -> Iterator[str]:
     yield f"engine {found.engine}"
     yield f"inputs {found.inputs}"
     for kind, compared in rows(found):
-        pair = compared.pair
-        place = f" {full_name(compared)} ({pair.type}, line {pair.line})"
-        cosine, top1 = angle(compared), top_answers(compared)
-        words = [word(compared), str(compared)]
-        words += filter(None, [noise(compared)])
-        words += [f"cosine {cosine}"] * bool(cosine) + [f"top-1 {top1}"] * bool(top1)
-        yield f"{kind}{place}: {', '.join(words)}"
+        yield value_line(kind, compared)
     for name in found.altered:
         yield f"left out {name}: folding is meant to change it"
     yield verdict(found)
+
+
+def value_line(kind: str, compared: Compared) -> str:
+    """All that is known of a value."""
+    pair = compared.pair
+    cosine, top1 = angle(compared), top_answers(compared)
+    words = [word(compared), str(compared), *filter(None, [noise(compared)])]
+    words += [f"cosine {cosine}"] * bool(cosine) + [f"top-1 {top1}"] * bool(top1)
+    return f"{kind} {full_name(compared)} ({pair.type}, line {pair.line}): {', '.join(words)}"
 
 
 def full_name(compared: Compared) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bnfold.aliases import PathLike, Progress
-from bnfold.checks.equality.comparing import compare_networks
+from bnfold.checks.equality.comparing import Kept, compare_networks
 from bnfold.checks.equality.options import VerifyOptions
 from bnfold.checks.equality.verification import Verification
+from bnfold.checks.feeds.arrays import save_arrays
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan
 from bnfold.merging.job import plan_only
@@ -21,6 +22,8 @@ def verify(
     folded_model: PathLike | None = None,
     folded_weights: PathLike | None = None,
     options: VerifyOptions | None = None,
+    save_inputs: PathLike | None = None,
+    save_outputs: PathLike | None = None,
     json_file: PathLike | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -33,8 +36,10 @@ def verify(
         folded_model: the folded prototxt; by default what `merge` would have called it.
         folded_weights: the folded caffemodel, likewise.
         options: the inputs, the tolerance, the engine; see VerifyOptions for the defaults.
+        save_inputs: where to write what was fed, as an .npz file with an array for each input.
+        save_outputs: where to write the outputs and scores of the original, likewise by name.
         json_file: where to write what was found as JSON, too.
-        force: replace that file if it exists.
+        force: replace files that exist.
         progress: is told after every batch how many are done, and of how many.
 
     Returns:
@@ -46,10 +51,16 @@ def verify(
     with one_line_errors():
         files = PairFiles.of(model, weights, folded_model, folded_weights)
         chosen = options or VerifyOptions()
-        read, told = [*files.all, chosen.images], vars(chosen)
-        with recorded(read, json_file=json_file, force=force, options=told) as record:
+        read, told = [*files.all, chosen.images, chosen.inputs], vars(chosen)
+        saved = [path for path in (save_inputs, save_outputs) if path is not None]
+        with recorded(read, saved, json_file=json_file, force=force, options=told) as record:
             plan = _default_plan(files)
-            found = compare_networks(files, chosen.knowing(plan.altered, plan.ahead), progress)
+            kept = Kept() if saved else None
+            chosen = chosen.knowing(plan.altered, plan.ahead)
+            found = compare_networks(files, chosen, progress, kept)
+            if kept is not None:
+                save_arrays(record.outputs, save_inputs, kept.inputs)
+                save_arrays(record.outputs, save_outputs, kept.outputs)
             return record.save(found)
 
 

@@ -10,7 +10,7 @@ _SHIFT = 47
 """Bits of a float64 that are left out of a bin's number: 5 of the significand's 52 stay."""
 
 
-class Spread:
+class Quantiles:
     """Magnitudes in bins whose width is 1/32 of a power of two, so that a quantile is 3 % off at
     most; the bin of a magnitude is the first bits of its float64.
     """

@@ -1,0 +1,1 @@
+"""Running one network, and keeping what it gives."""

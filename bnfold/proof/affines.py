@@ -87,8 +87,10 @@ def _power(layer: Layer) -> Affine | None:
     param = layer.param("power_param")
     if param.number("power", 1.0) != 1:
         return None
-    p, q, zero = param.number("scale", 1.0), param.number("shift", 0.0), np.zeros(1)
-    return Affine(np.array([p]), np.array([q]), zero, zero, np.abs(np.array([q])))
+    p, q = (np.array([param.number(*one)]) for one in (("scale", 1.0), ("shift", 0.0)))
+    # What is written may be rounded, unless it is a whole number.
+    ep, eq = (np.where(x == np.rint(x), 0.0, unit(x, np.dtype(np.float32))) for x in (p, q))
+    return Affine(p, q, ep, eq, np.abs(q))
 
 
 def _is_per_channel(axis: int, count: int, shape: Lengths | None) -> bool:

@@ -22,7 +22,7 @@ from bnfold.proof.relations import CONSTANT, Relation, applied, relate
 from bnfold.proof.roots import Root, Roots
 from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import Stored, same_blobs
-from bnfold.proof.walk import WEIGHTED, Walk, suspects_of
+from bnfold.proof.walk import WEIGHTED, Key, Walk, suspects_of
 from bnfold.proof.weighted import Weighted
 
 
@@ -207,12 +207,17 @@ class Folded(Walk):
         return self._applied(layer, bottoms, Lemma(same, keeps_channels=False), None)
 
     def function(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
+        self,
+        layer: Layer,
+        bottoms: Sequence[Value],
+        lemma: Lemma,
+        shape: Lengths | None,
+        key: Key | None = None,
     ) -> list[Value]:
         """What the original's layer computes that does the same, as far as its lemma says."""
-        if bottoms[0].form.is_flat and not lemma.keeps_places:
+        if bottoms[0].form.is_flat and not (lemma.keeps_places or lemma.mixes_channels):
             return self.opaque(layer, bottoms)
-        return self._applied(layer, bottoms, lemma, shape)
+        return self._applied(layer, bottoms, lemma, shape, key)
 
     def _provided(self, layer: Layer) -> list[Value]:
         for one in self.known.applied.get(signature(layer), []):
@@ -222,20 +227,23 @@ class Folded(Walk):
 
     def _same_input(self, layer: Layer, one: Applied) -> bool:
         declared = getattr(layer, "shape", None), getattr(one.layer, "shape", None)
-        blobs = self.stored.blobs(layer), self.original.blobs(one.layer)
+        blobs = self.stored.numbers(layer), self.original.numbers(one.layer)
         return declared[0] == declared[1] and same_blobs(*blobs)
 
     def _applied(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
+        self,
+        layer: Layer,
+        bottoms: Sequence[Value],
+        lemma: Lemma,
+        shape: Lengths | None,
+        key: Key | None = None,
     ) -> list[Value]:
         why, channel = "no layer of the original does the same", None
-        for one in self._candidates(layer):
-            relations = [
-                self.relate(mine.form, its.form)
-                for mine, its in zip(bottoms, one.bottoms, strict=True)
-            ]
-            known = [relation for relation in relations if relation is not None]
-            if len(known) < len(relations):
+        for one in self._candidates(layer, key or signature(layer)):
+            known = self._relations(bottoms, one.bottoms)
+            if known is None and lemma.is_symmetric:
+                known = self._relations(bottoms, one.bottoms[::-1])
+            if known is None:
                 why = f"it reads something else than {one.layer} of the original does"
                 continue
             result = lemma.rule(known)
@@ -243,7 +251,7 @@ class Folded(Walk):
                 why, channel = f"{result.why} ({one.layer} of the original)", result.channel
                 continue
             if not lemma.keeps_channels and not same_blobs(
-                self.stored.blobs(layer), self.original.blobs(one.layer)
+                self.stored.numbers(layer), self.original.numbers(one.layer)
             ):
                 why, channel = f"its blobs are not those of {one.layer} of the original", None
                 continue
@@ -252,16 +260,28 @@ class Folded(Walk):
             return [self._related(result, top, shape, lemma) for top in one.tops]
         raise self._failed(layer, bottoms, why, channel)
 
+    def _relations(self, ours: Sequence[Value], its: Sequence[Value]) -> list[Relation] | None:
+        """How some values follow from others, one by one; None if one of them does not."""
+        found = []
+        for mine, other in zip(ours, its, strict=True):
+            relation = self.relate(mine.form, other.form)
+            if relation is None:
+                return None
+            found.append(relation)
+        return found
+
     def _related(
         self, relation: Relation, top: Value, shape: Lengths | None, lemma: Lemma
     ) -> Value:
         if not lemma.keeps_channels:
             return replace(top, suspects=())
+        if lemma.mixes_channels:
+            relation = relation.over(top.form.size)
         return Value(applied(relation, top.form, self.roots), shape)
 
-    def _candidates(self, layer: Layer) -> list[Applied]:
+    def _candidates(self, layer: Layer, key: Key) -> list[Applied]:
         """Layers of the original that do what this one does, those of its own name first."""
-        found = self.known.applied.get(signature(layer), [])
+        found = self.known.applied.get(key, [])
         return sorted(
             found,
             key=lambda one: (one.layer.name != layer.name, one.layer.tops != layer.tops),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnfold.aliases import Array, Vector
-from bnfold.proof.roots import Root, Roots
+from bnfold.proof.roots import Enlargement, Root, Roots
 
 NOISE = 2.0**-47
 """What some dozen operations in float64 may lose of a number, as a share of its magnitude."""
@@ -162,6 +162,10 @@ class Form:
     def every(self, stride: tuple[int, ...], roots: Roots) -> Form:
         """Every so manieth place of it, along each axis behind the channels."""
         return self.renumbered({n: roots[n].every(stride, roots).number for n in self.numbers})
+
+    def larger(self, way: Enlargement, roots: Roots) -> Form:
+        """With each axis behind the channels made longer; a constant stays what it is."""
+        return self.renumbered({n: roots[n].larger(way, roots).number for n in self.numbers})
 
     def renumbered(self, numbers: dict[int, int]) -> Form:
         """With roots replaced by others."""

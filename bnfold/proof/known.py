@@ -43,6 +43,7 @@ FIELDS: dict[str, dict[str, frozenset[str]]] = {
         "Reshape": {"reshape_param": "shape axis num_axes"},
         "Crop": {"crop_param": "axis offset"},
         "Permute": {"permute_param": "order"},
+        "Tile": {"tile_param": "axis tiles"},
         "ShuffleChannel": {"shuffle_channel_param": "group"},
         "Pooling": {
             "pooling_param": "pool kernel_size stride pad kernel_h kernel_w stride_h stride_w "
@@ -67,6 +68,11 @@ FIELDS: dict[str, dict[str, frozenset[str]]] = {
         },
         "LRN": {"lrn_param": "local_size alpha beta norm_region k"},
         "Silence": {},
+        "Upsample": {"upsample_param": "scale"},
+        "Interp": {
+            "interp_param": "zoom_factor height width shrink_factor pad_beg pad_end "
+            "intepolation_type"
+        },
         "PriorBox": {
             "prior_box_param": "min_size max_size aspect_ratio flip clip variance img_size img_h "
             "img_w step step_h step_w offset"
@@ -173,12 +179,19 @@ def signature(layer: Layer) -> tuple[object, ...]:
         if (field.name in messages if messages is not None else field.name not in _ANYWHERE)
         and not is_harmless(field.name)
     ]
-    return (layer.kind, layer.phase, len(layer.bottoms), len(layer.tops), *sorted(words))
+    said = sorted(word for word in words if messages is None or word[1] != "{}")
+    return (layer.kind, layer.phase, len(layer.bottoms), len(layer.tops), *said)
 
 
 def _spelled(field: Field) -> tuple[str, str]:
     value = field.value
     if isinstance(value, Message):
-        inner = (_spelled(each) for each in value.fields if not is_harmless(each.name))
+        passed = _TOLD_BY_BLOBS.get(field.name)
+        each = (one for one in value.fields if not is_harmless(one.name) and one.name != passed)
+        inner = (_spelled(one) for one in each)
         return field.name, "{" + " ".join(f"{name}: {text}" for name, text in inner) + "}"
     return field.name, repr(field.string()) if value.is_string else value.text
+
+
+_TOLD_BY_BLOBS = {"scale_param": "bias_term"}
+"""Fields that say which blobs there are."""

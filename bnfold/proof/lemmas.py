@@ -44,14 +44,16 @@ class Lemma:
         constants: what it makes of constants; None if nothing is known of that.
         keeps_places: whether each number of its top depends on that of the same place alone.
         keeps_channels: whether each channel of its top depends on that of its bottoms alone.
-        is_positive: whether none of its numbers is negative, whatever it reads.
+        mixes_channels: whether numbers change their channels, and nothing else happens to them.
+        is_symmetric: whether it does not matter in which order its bottoms stand.
     """
 
     rule: RelationRule
     constants: ConstantRule | None = None
     keeps_places: bool = False
     keeps_channels: bool = True
-    is_positive: bool = False
+    mixes_channels: bool = False
+    is_symmetric: bool = False
 
 
 def same(relations: Sequence[Relation]) -> Relation | Refusal:
@@ -154,6 +156,25 @@ def moved(relations: Sequence[Relation]) -> Relation | Refusal:
     return _everywhere(relations[0])
 
 
+def rearranged(relations: Sequence[Relation]) -> Relation | Refusal:
+    """Lemma 6: numbers that change their places, channels or none; all are scaled alike."""
+    (relation,) = relations
+    alike = np.all(relation.alpha == relation.alpha[:1]) and np.all(
+        relation.beta == relation.beta[:1]
+    )
+    if relation.stride or not relation.is_whole or (relation.row == CONSTANT).any() or not alike:
+        return Refusal("its channels are not all there, scaled and shifted alike")
+    return replace(
+        relation,
+        row=relation.row[:1],
+        alpha=relation.alpha[:1],
+        alpha_error=relation.alpha_error.max(keepdims=True),
+        beta=relation.beta[:1],
+        beta_error=relation.beta_error.max(keepdims=True),
+        magnitude=relation.magnitude.max(keepdims=True),
+    )
+
+
 def cropped(relations: Sequence[Relation]) -> Relation | Refusal:
     """Lemma 6: a window of the first bottom, as large as the second is."""
     if any(relation.stride for relation in relations):
@@ -165,9 +186,19 @@ def _everywhere(relation: Relation) -> Relation | Refusal:
     return Refusal("it reads only some of the places") if relation.stride else relation
 
 
+def _all_same(relations: Sequence[Relation]) -> Relation | Refusal:
+    """The relation of a top whose bottoms are not known to have equal channels."""
+    for relation in relations:
+        if not relation.is_same:
+            return Refusal("its bottoms do not have as many channels each")
+    return max(relations, key=lambda relation: relation.row.size)
+
+
 def common(relations: Sequence[Relation]) -> Relation | Refusal:
     """Lemma 7: values that are put together channel by channel, all in one relation."""
     first = relations[0]
+    if len({relation.row.size for relation in relations}) > 1:
+        return _all_same(relations)
     for other in relations[1:]:
         error = first.alpha_error + other.alpha_error, first.beta_error + other.beta_error
         bad = (
@@ -189,6 +220,8 @@ def largest(relations: Sequence[Relation]) -> Relation | Refusal:
 def multiplied(relations: Sequence[Relation]) -> Relation | Refusal:
     """Lemma 7: products; factors multiply, and there must be no shift."""
     first = relations[0]
+    if len({relation.row.size for relation in relations}) > 1:
+        return _all_same(relations)
     alpha, error = np.ones(first.row.size), np.zeros(first.row.size)
     fixed = np.all([relation.row == CONSTANT for relation in relations], axis=0)
     product = np.ones(first.row.size)
@@ -208,10 +241,3 @@ def multiplied(relations: Sequence[Relation]) -> Relation | Refusal:
         beta_error=np.where(fixed, beta_error, 0.0),
         is_whole=all(relation.is_whole for relation in relations),
     )
-
-
-def chosen(relation: Relation, which: Array) -> Relation:
-    """A relation of some of the channels."""
-    fields = ("row", "alpha", "alpha_error", "beta", "beta_error", "magnitude")
-    parts = {name: getattr(relation, name)[which] for name in fields}
-    return replace(relation, **parts, is_whole=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bnfold.proof import activations, shapes
 from bnfold.proof.forms import Form, whole
 from bnfold.proof.known import signature
 from bnfold.proof.layers import Layer
@@ -15,10 +16,16 @@ from bnfold.proof.memory import Value, Way
 from bnfold.proof.rectifiers import is_positive, known_rectified, rectified_constant
 from bnfold.proof.roots import Constants, Root
 from bnfold.proof.shapes import Lengths
-from bnfold.proof.walk import Walk
+from bnfold.proof.walk import Key, Walk
 from bnfold.proof.weighted import Weighted
 
-_SAME_SHAPE = frozenset({"LRN", "MVN", "Normalize", "Softmax", "LogSoftmax", "ShuffleChannel"})
+_SAME_SHAPE = frozenset(
+    {
+        *("LRN", "MVN", "Normalize", "Softmax", "LogSoftmax", "ShuffleChannel", "Dropout"),
+        *("BatchNorm", "BN", "Scale", "Bias", *activations.TYPES),
+    }
+)
+"""Types of one bottom whose top has its shape."""
 _POSITIVE = frozenset({"Sigmoid", "Softmax", "BNLL", "ReLU6", "Exp"})
 
 
@@ -57,7 +64,7 @@ class Known:
 
     values: dict[str, list[Value]] = field(default_factory=dict)
     ends: dict[str, Value] = field(default_factory=dict)
-    applied: dict[tuple[object, ...], list[Applied]] = field(default_factory=dict)
+    applied: dict[Key, list[Applied]] = field(default_factory=dict)
     rectified: list[Rectified] = field(default_factory=list)
     weighted: list[Root] = field(default_factory=list)
     inputs: dict[str, Value] = field(default_factory=dict)
@@ -115,30 +122,46 @@ class Original(Walk):
         found = known_rectified(self.known.rectified, layer, form, self.roots, 1.0)
         if isinstance(found, Form):
             return found
-        root = self._root(layer, [value], each(lambda x: np.maximum(x, 0.0)), True)
+        rule = each(lambda x: np.maximum(x, 0.0))
+        root = self._root(layer, [value], form.channels, rule, True)
         self.known.rectified.append(Rectified(layer, form, root))
         return replace(whole(root), is_flat=form.is_flat)
 
     def function(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
+        self,
+        layer: Layer,
+        bottoms: Sequence[Value],
+        lemma: Lemma,
+        shape: Lengths | None,
+        key: Key | None = None,
     ) -> list[Value]:
         """A root of its own for what it computes."""
         first = bottoms[0].form
-        if first.is_flat and not lemma.keeps_places:
+        if first.is_flat and not (lemma.keeps_places or lemma.mixes_channels):
             return self.opaque(layer, bottoms)
+        channels = None if lemma.mixes_channels else first.channels
+        if lemma.mixes_channels and shape is not None and len(shape) > 1:
+            channels = shape[1] if shape[1] is not None and shape[1] > 0 else None
         positive = layer.kind in _POSITIVE or all(
             is_positive(b.form, self.roots) for b in bottoms if layer.kind in ("Pooling", "Eltwise")
         )
         positive = positive and layer.kind in (*_POSITIVE, "Pooling", "Eltwise")
-        roots = [self._root(layer, bottoms, lemma.constants, positive) for _ in layer.tops]
-        forms = [replace(whole(root), is_flat=first.is_flat) for root in roots]
-        return self._applied(layer, bottoms, [Value(form, shape) for form in forms])
+        rule = lemma.constants
+        roots = [self._root(layer, bottoms, channels, rule, positive) for _ in layer.tops]
+        is_flat = first.is_flat and not lemma.mixes_channels
+        forms = [replace(whole(root), is_flat=is_flat) for root in roots]
+        return self._applied(layer, bottoms, [Value(form, shape) for form in forms], key)
 
     def opaque(self, layer: Layer, bottoms: Sequence[Value]) -> list[Value]:
         """Roots of their own for what it computes."""
-        keeps = layer.kind in _SAME_SHAPE and len(bottoms) == 1
+        keeps = layer.kind in _SAME_SHAPE and len(bottoms) == 1 == len(layer.tops)
         channels = bottoms[0].form.channels if keeps and not bottoms[0].form.is_flat else None
-        shape = bottoms[0].shape if keeps else input_shape(layer)
+        if keeps:
+            shape = bottoms[0].shape
+        elif bottoms:
+            shape = shapes.opaque(layer, [value.shape for value in bottoms])
+        else:
+            shape = input_shape(layer)
         if channels is None and shape is not None and len(shape) > 1:
             channels = shape[1] if shape[1] is not None and shape[1] > 0 else None
         positive = layer.kind in _POSITIVE
@@ -150,15 +173,22 @@ class Original(Walk):
             self.known.inputs.update(zip(layer.tops, tops, strict=True))
         return self._applied(layer, bottoms, tops)
 
-    def _applied(self, layer: Layer, bottoms: Sequence[Value], tops: list[Value]) -> list[Value]:
+    def _applied(
+        self, layer: Layer, bottoms: Sequence[Value], tops: list[Value], key: Key | None = None
+    ) -> list[Value]:
         entry = Applied(layer, tuple(bottoms), tuple(tops))
-        self.known.applied.setdefault(signature(layer), []).append(entry)
+        self.known.applied.setdefault(key or signature(layer), []).append(entry)
         return tops
 
     def _root(
-        self, layer: Layer, bottoms: Sequence[Value], rule: ConstantRule | None, positive: bool
+        self,
+        layer: Layer,
+        bottoms: Sequence[Value],
+        channels: int | None,
+        rule: ConstantRule | None,
+        positive: bool,
     ) -> Root:
-        """A root with the channels of a layer's first bottom."""
+        """A root for what a layer computes, with the rule for its constants."""
 
         def constants() -> Constants | None:
             settled = [value.form.settled(self.roots) for value in bottoms]
@@ -169,7 +199,6 @@ class Original(Walk):
             fixed, values = rule([(form.counts == 0, form.b) for form in settled])
             return fixed & np.isfinite(values), np.where(np.isfinite(values), values, 0.0)
 
-        channels = bottoms[0].form.channels
         return self.roots.new(layer.name, channels, is_positive=positive, constants=constants)
 
 

@@ -61,6 +61,18 @@ class Relation:
         """Whether no channel that varies has a shift."""
         return not np.any((self.beta != 0) & (self.row != CONSTANT))
 
+    def over(self, channels: int) -> Relation:
+        """The relation of one channel, for so many."""
+        return replace(
+            self,
+            row=np.arange(channels),
+            alpha=np.repeat(self.alpha, channels),
+            alpha_error=np.repeat(self.alpha_error, channels),
+            beta=np.repeat(self.beta, channels),
+            beta_error=np.repeat(self.beta_error, channels),
+            magnitude=np.repeat(self.magnitude, channels),
+        )
+
     def first_unequal(self) -> int:
         """The first channel that is not the same one of the other."""
         count = np.arange(self.row.size)
@@ -81,8 +93,9 @@ def relate(f: Form, v: Form, roots: Roots, ulps: float) -> Relation | None:
         return None
     f, v, spread = aligned
     found = _related(f, v, roots, ulps)
-    if found is None and (f.channels is not None and v.channels is not None):
-        found = _related(f.settled(roots), v.settled(roots), roots, ulps)
+    fixed = found is None or bool(np.any(found.row == CONSTANT))
+    if fixed and f.channels is not None and v.channels is not None:
+        found = _related(f.settled(roots), v.settled(roots), roots, ulps) or found
     return None if found is None else replace(found, spread=spread)
 
 

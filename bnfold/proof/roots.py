@@ -19,6 +19,14 @@ Shapes (channels,), the first boolean; where it is False the number means nothin
 """
 
 
+Enlargement = tuple[tuple[str, int], ...]
+"""For each axis behind the channels, how it is made longer: "repeated" or "linear", by a factor.
+
+A repeated place stands so many times in a row. A linear axis has its places so far apart, and
+between two of them what lies on the line through both.
+"""
+
+
 class Root:
     """A value that is not expressed by others: an input, what a layer computes, or a view of one.
 
@@ -34,8 +42,8 @@ class Root:
     """
 
     __slots__ = (
-        "_constants", "_known", "_views", "base", "channels", "is_positive", "label", "number",
-        "places", "stride", "weighted",
+        "_constants", "_known", "_larger", "_views", "base", "channels", "is_positive", "label",
+        "number", "places", "stride", "weighted",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +64,7 @@ class Root:
         self._constants = constants
         self._known: Constants | None = None
         self._views: dict[tuple[tuple[int, ...], int], Root] = {}
+        self._larger: dict[Enlargement, Root] = {}
 
     @property
     def constants(self) -> Constants | None:
@@ -77,6 +86,17 @@ class Root:
     def flat(self, places: int, roots: Roots) -> Root:
         """The view that has each place of each channel as a channel of its own."""
         return self.base._view(self.stride, max(self.places, 1) * places, roots)
+
+    def larger(self, way: Enlargement, roots: Roots) -> Root:
+        """What becomes of it if each axis behind the channels is made longer in a way."""
+        if way not in self._larger:
+            self._larger[way] = roots.new(
+                self.label,
+                self.channels,
+                is_positive=self.is_positive,
+                constants=lambda: self.constants,
+            )
+        return self._larger[way]
 
     def _view(self, stride: tuple[int, ...], places: int, roots: Roots) -> Root:
         key = (stride, places)

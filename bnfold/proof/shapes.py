@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnfold.proof.layers import Words
+from bnfold.proof.layers import Layer, Words
 from bnfold.proof.weighted import Layout, Weighted, Window
 
 Lengths = tuple[int | None, ...]
@@ -132,3 +132,36 @@ def reshaped(shape: Lengths | None, param: Words) -> Lengths | None:
         whole, rest = product(shape), product([n for i, n in enumerate(out) if i != at])
         out[at] = whole // rest if whole is not None and rest else None
     return tuple(out)
+
+
+def opaque(layer: Layer, shapes: Sequence[Lengths | None]) -> Lengths | None:
+    """The shape of what a layer computes of which nothing else is known."""
+    shape = shapes[0] if shapes else None
+    if shape is None:
+        return None
+    if layer.kind == "Permute":
+        order = layer.param("permute_param").integers("order")
+        order += [axis for axis in range(len(shape)) if axis not in order]
+        return tuple(shape[axis] for axis in order) if max(order) < len(shape) else None
+    if layer.kind == "InnerProduct":
+        param = layer.param("inner_product_param")
+        axis = param.integer("axis", 1) % len(shape)
+        return (*shape[:axis], param.integer("num_output", 0))
+    if "convolution_param" in layer.words.names:
+        param = layer.param("convolution_param")
+        rest = (None,) * (len(shape) - 2)
+        known = param.integer("axis", 1) == 1 and len(shape) > 1
+        return (shape[0], param.integer("num_output", 0) or None, *rest) if known else None
+    if layer.kind == "Tile":
+        param = layer.param("tile_param")
+        axis, tiles = param.integer("axis", 1) % len(shape), param.integer("tiles", 0)
+        length = shape[axis]
+        return (*shape[:axis], None if length is None else length * tiles, *shape[axis + 1 :])
+    if layer.kind == "Concat":
+        param = layer.param("concat_param")
+        axis = param.integer("axis", param.integer("concat_dim", 1)) % len(shape)
+        known = agreed(shapes)
+        lengths = [None if each is None or known is None else each[axis] for each in shapes]
+        total = None if None in lengths else sum(n for n in lengths if n is not None)
+        return None if known is None else (*known[:axis], total, *known[axis + 1 :])
+    return None

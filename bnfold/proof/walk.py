@@ -17,7 +17,7 @@ import numpy as np
 
 from bnfold.aliases import Vector
 from bnfold.errors import BnfoldError
-from bnfold.proof import elements, lemmas, shapes
+from bnfold.proof import activations, enlargements, lemmas, shapes
 from bnfold.proof.affines import Reading, read_affine
 from bnfold.proof.forms import Affine, Form, linear, stacked, total
 from bnfold.proof.known import is_understood, signature
@@ -38,6 +38,10 @@ _READS_LATE = WEIGHTED | {"Eltwise", "Pooling", "LRN"}
 
 _SHARES = frozenset({"Split", "Flatten", "Reshape", "Concat", "Slice", "Permute"})
 """Types that hand on the memory of a single bottom, all of it."""
+
+
+Key = tuple[object, ...]
+"""What tells one function from another, apart from what it reads."""
 
 
 class Walk(ABC):
@@ -142,9 +146,22 @@ class Walk(ABC):
 
     @abstractmethod
     def function(
-        self, layer: Layer, bottoms: Sequence[Value], lemma: Lemma, shape: Lengths | None
+        self,
+        layer: Layer,
+        bottoms: Sequence[Value],
+        lemma: Lemma,
+        shape: Lengths | None,
+        key: Key | None = None,
     ) -> list[Value]:
-        """What a layer computes that hands relations on by a lemma."""
+        """What a layer computes that hands relations on by a lemma.
+
+        Args:
+            layer: the layer, or one of which this is a part.
+            bottoms: what is read.
+            lemma: how relations are handed on.
+            shape: that of the top.
+            key: what tells the function from others; by default what the layer says.
+        """
 
     @abstractmethod
     def opaque(self, layer: Layer, bottoms: Sequence[Value]) -> list[Value]:
@@ -190,8 +207,8 @@ class Walk(ABC):
             return None
         elif layer.kind in WEIGHTED:
             one = self._weighted(layer, bottoms[0])
-        elif layer.kind in elements.ELEMENTS and layer.kind != "Power":
-            one = self._element(layer, bottoms[0])
+        elif layer.kind in activations.TYPES and layer.kind != "Power":
+            one = activations.activated(self, layer, bottoms[0])
         else:
             one = self._single(layer, bottoms[0])
         return None if one is None else [one]
@@ -208,14 +225,16 @@ class Walk(ABC):
             return self._affine(layer, value)
         if layer.kind == "Dropout":
             return value
-        if layer.kind in ("ReLU", "PReLU", "AbsVal"):
-            return self._activated(layer, value)
+        if layer.kind in ("Upsample", "Interp"):
+            return self._enlarged(layer, value)
         if layer.kind == "Pooling":
             return self._pooled(layer, value)
         if layer.kind in ("Flatten", "Reshape"):
             return self._reshaped(layer, value)
         if layer.kind == "Permute" and _keeps_order(layer):
             return value
+        if layer.kind in ("Permute", "Tile", "ShuffleChannel"):
+            return self._rearranged(layer, value, shapes.opaque(layer, [value.shape]))[0]
         return None
 
     # ------------------------------------------------------------ linear in each channel
@@ -224,7 +243,7 @@ class Walk(ABC):
         affine = read_affine(layer, self.stored, self.reading, value.shape)
         if affine is None:
             # A Power of another power does the same to every number.
-            return self._element(layer, value) if layer.kind == "Power" else None
+            return activations.activated(self, layer, value) if layer.kind == "Power" else None
         form = self.scaled(value.form, affine)
         return None if form is None else replace(value, form=form)
 
@@ -237,29 +256,6 @@ class Walk(ABC):
             spread = None if rest else form.flattened(places, self.roots)
             return None if spread is None else spread.scaled(affine)
         return form.scaled(affine)
-
-    def _activated(self, layer: Layer, value: Value) -> Value | None:
-        """Lemma 4: max(x, 0) + slope * min(x, 0) = (1 - slope) * max(x, 0) + slope * x."""
-        zero = np.zeros(1)
-        if layer.kind == "AbsVal":
-            slope, error = np.full(1, -1.0), zero
-        elif layer.kind == "ReLU":
-            slope, error = np.full(1, layer.param("relu_param").number("negative_slope", 0)), zero
-        else:
-            blobs = self.stored.blobs(layer)
-            if len(blobs) != 1:
-                raise self.stored.problem(layer, f"{len(blobs)} blobs, but a PReLU has 1")
-            slope = self.stored.vector(layer, blobs[0])
-            error = unit(slope, blobs[0].dtype)
-        if not np.isfinite(slope).all():
-            return None
-        above = self.rectified(layer, value)
-        if not slope.any():
-            return replace(value, form=above)
-        one = self.scaled(above, linear(1 - slope, error))
-        two = self.scaled(value.form, linear(slope, error))
-        form = None if one is None or two is None else total([one, two])
-        return None if form is None else replace(value, form=form)
 
     def _joined(self, layer: Layer, bottoms: list[Value]) -> Value | None:
         if layer.kind == "Scale":
@@ -283,7 +279,8 @@ class Walk(ABC):
                 if operation == "PROD"
                 else (lemmas.largest, lemmas.greatest)
             )
-            return self.function(layer, bottoms, Lemma(*rules, keeps_places=True), shape)[0]
+            lemma = Lemma(*rules, keeps_places=True, is_symmetric=len(bottoms) == 2)
+            return self.function(layer, bottoms, lemma, shape, (operation, len(bottoms)))[0]
         factors = param.numbers("coeff") or [1.0] * len(bottoms)
         if len(factors) != len(bottoms):
             return None
@@ -301,7 +298,8 @@ class Walk(ABC):
             known = shapes.agreed([value.shape for value in bottoms])
             axis = 0 if known is None else axis + len(known)
         if axis != 1:
-            return self.function(layer, bottoms, Lemma(lemmas.common), None)[0]
+            shape = shapes.opaque(layer, [value.shape for value in bottoms])
+            return self.function(layer, bottoms, Lemma(lemmas.common), shape)[0]
         form = stacked([value.form for value in bottoms])
         shape = shapes.agreed([value.shape for value in bottoms])
         if form is None:
@@ -319,7 +317,7 @@ class Walk(ABC):
         param, channels = layer.param("slice_param"), value.form.channels
         axis = param.integer("axis", param.integer("slice_dim", 1))
         if axis != 1 or channels is None or value.form.is_flat:
-            return None
+            return self._rearranged(layer, value, None)
         points = param.integers("slice_point")
         if not points and channels % count == 0:
             points = list(range(channels // count, channels, channels // count))
@@ -358,7 +356,11 @@ class Walk(ABC):
             return replace(value, form=replace(value.form, is_flat=True), shape=after)
         if keeps:
             return self.function(layer, [value], Lemma(lemmas.moved), after)[0]
-        return None
+        return self._rearranged(layer, value, after)[0]
+
+    def _rearranged(self, layer: Layer, value: Value, shape: Lengths | None) -> list[Value]:
+        """What a layer makes of a value that gives out its numbers in another order or number."""
+        return self.function(layer, [value], Lemma(lemmas.rearranged, mixes_channels=True), shape)
 
     # ------------------------------------------------------------ windows
 
@@ -384,12 +386,6 @@ class Walk(ABC):
             lemma = Lemma(lemmas.averaged(may_pad), kept)
         return self.function(layer, [value], lemma, shape)[0]
 
-    def _element(self, layer: Layer, value: Value) -> Value:
-        constant = elements.constant(layer)
-        made = None if constant is None else lemmas.each(constant)
-        lemma = Lemma(lemmas.element(constant), made, keeps_places=True)
-        return self.function(layer, [value], lemma, value.shape)[0]
-
     def _weighted(self, layer: Layer, value: Value) -> Value | None:
         weighted = read_weighted(layer, self.stored, value.form, _axes(value))
         if weighted is None:
@@ -401,13 +397,18 @@ class Walk(ABC):
                 return None
             form = flat
         else:
-            sized = None if form.is_flat else form.sized(weighted.inputs)
+            sized = self._flat(form, weighted.inputs) if form.is_flat else form
+            sized = None if sized is None else sized.sized(weighted.inputs)
             if sized is None:
                 return None
             form = sized
         shape = shapes.windowed(weighted, value.shape)
         weighted = replace(weighted, form=form, made=shape)
-        made = self._pointwise(weighted) or self.multiplied(layer, weighted, value)
+        made = (
+            self._pointwise(weighted)
+            or self._enlarging(weighted, value.shape)
+            or self.multiplied(layer, weighted, value)
+        )
         return None if made is None else replace(value, form=made, shape=shape)
 
     def _flat(self, form: Form, inputs: int) -> Form | None:
@@ -418,6 +419,16 @@ class Walk(ABC):
         places, rest = divmod(inputs, max(form.channels, 1))
         return None if rest or not places else form.flattened(places, self.roots)
 
+    def _enlarged(self, layer: Layer, value: Value) -> Value | None:
+        """Lemma 2: what makes maps larger by whole factors."""
+        way = enlargements.of_layer(layer, value.shape)
+        if way is not None:
+            form = value.form.larger(way, self.roots)
+            return replace(value, form=form, shape=enlargements.made(way, value.shape))
+        if layer.kind == "Interp":
+            return self.function(layer, [value], Lemma(lemmas.moved), None)[0]
+        return None
+
     def _pointwise(self, weighted: Weighted) -> Form | None:
         """Lemma 2: a depthwise convolution of one place is an affine function of each channel."""
         is_diagonal = weighted.group == weighted.inputs == weighted.outputs
@@ -426,6 +437,21 @@ class Walk(ABC):
         if not weighted.window.is_point:
             return None
         scale = weighted.weight.read().astype(np.float64)
+        form = self._by_channel(weighted, scale, weighted.form)
+        return None if form is None else form.every(weighted.window.stride, self.roots)
+
+    def _enlarging(self, weighted: Weighted, shape: Lengths | None) -> Form | None:
+        """Lemma 2: a depthwise deconvolution whose kernel repeats, or goes straight from place to
+        place, makes maps larger.
+        """
+        found = enlargements.of_weights(weighted, shape)
+        if found is None:
+            return None
+        way, scale = found
+        return self._by_channel(weighted, scale, weighted.form.larger(way, self.roots))
+
+    def _by_channel(self, weighted: Weighted, scale: Vector, form: Form) -> Form | None:
+        """A value with a factor for each channel and a layer's bias."""
         shift, bias = weighted.biases(), weighted.bias
         none = np.zeros(scale.size)
         affine = Affine(
@@ -435,8 +461,7 @@ class Walk(ABC):
             none if bias is None else unit(shift, bias.dtype),
             np.abs(shift),
         )
-        form = self.scaled(weighted.form, affine)
-        return None if form is None else form.every(weighted.window.stride, self.roots)
+        return self.scaled(form, affine)
 
 
 def suspects_of(values: Sequence[Value]) -> tuple[Suspect, ...]:

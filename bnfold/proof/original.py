@@ -97,7 +97,12 @@ class Original(Walk):
         for other, its_way, shown in self.known.unreadable:
             if other is held and its_way == way:
                 return shown
-        shown = Value(whole(self.roots.new(f"what {layer} reads as '{name}'", None)))
+        # What is written in place changes no shape.
+        last = self.known.values.get(name)
+        shape = last[-1].shape if last else None
+        channels = shape[1] if shape is not None and len(shape) > 1 else None
+        root = self.roots.new(f"what {layer} reads as '{name}'", channels)
+        shown = Value(whole(root), shape)
         self.known.unreadable.append((held, way, shown))
         return shown
 

@@ -150,8 +150,9 @@ def opaque(layer: Layer, shapes: Sequence[Lengths | None]) -> Lengths | None:
     if "convolution_param" in layer.words.names:
         param = layer.param("convolution_param")
         rest = (None,) * (len(shape) - 2)
-        known = param.integer("axis", 1) == 1 and len(shape) > 1
-        return (shape[0], param.integer("num_output", 0) or None, *rest) if known else None
+        if param.integer("axis", 1) != 1 or len(shape) < 2:
+            return None
+        return (shape[0], param.integer("num_output", 0) or None, *rest)
     if layer.kind == "Tile":
         param = layer.param("tile_param")
         axis, tiles = param.integer("axis", 1) % len(shape), param.integer("tiles", 0)

@@ -27,7 +27,7 @@ from bnfold.proof.memory import Value
 from bnfold.proof.stored import unit
 
 if TYPE_CHECKING:
-    from bnfold.proof.walk import Key, Walk
+    from bnfold.proof.walk import FunctionKey, Walk
 
 TYPES = elements.ELEMENTS | {"ReLU", "PReLU", "AbsVal"}
 
@@ -125,7 +125,7 @@ def _elu(walk: Walk, layer: Layer, value: Value, alpha: float) -> Value:
     return _function(walk, layer, value, ("ELU", alpha), elements.elu(alpha))
 
 
-def _named(walk: Walk, layer: Layer, value: Value, key: Key, kind: str) -> Value:
+def _named(walk: Walk, layer: Layer, value: Value, key: FunctionKey, kind: str) -> Value:
     return _function(walk, layer, value, key, elements.PLAIN[kind])
 
 
@@ -134,7 +134,7 @@ def _element(walk: Walk, layer: Layer, value: Value) -> Value:
 
 
 def _function(
-    walk: Walk, layer: Layer, value: Value, key: Key | None, function: NumberFunction | None
+    walk: Walk, layer: Layer, value: Value, key: FunctionKey | None, function: NumberFunction | None
 ) -> Value:
     """A function of each number by itself."""
     made = None if function is None else lemmas.each(function)

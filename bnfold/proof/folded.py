@@ -22,7 +22,7 @@ from bnfold.proof.relations import CONSTANT, Relation, applied, relate
 from bnfold.proof.roots import Root, Roots
 from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import Stored, same_blobs
-from bnfold.proof.walk import WEIGHTED, Key, Walk, suspects_of
+from bnfold.proof.walk import WEIGHTED, FunctionKey, Walk, suspects_of
 from bnfold.proof.weighted import Weighted
 
 
@@ -212,7 +212,7 @@ class Folded(Walk):
         bottoms: Sequence[Value],
         lemma: Lemma,
         shape: Lengths | None,
-        key: Key | None = None,
+        key: FunctionKey | None = None,
     ) -> list[Value]:
         """What the original's layer computes that does the same, as far as its lemma says."""
         if bottoms[0].form.is_flat and not (lemma.keeps_places or lemma.mixes_channels):
@@ -236,7 +236,7 @@ class Folded(Walk):
         bottoms: Sequence[Value],
         lemma: Lemma,
         shape: Lengths | None,
-        key: Key | None = None,
+        key: FunctionKey | None = None,
     ) -> list[Value]:
         why, channel = "no layer of the original does the same", None
         for one in self._candidates(layer, key or signature(layer)):
@@ -279,7 +279,7 @@ class Folded(Walk):
             relation = relation.over(top.form.size)
         return Value(applied(relation, top.form, self.roots), shape)
 
-    def _candidates(self, layer: Layer, key: Key) -> list[Applied]:
+    def _candidates(self, layer: Layer, key: FunctionKey) -> list[Applied]:
         """Layers of the original that do what this one does, those of its own name first."""
         found = self.known.applied.get(key, [])
         return sorted(

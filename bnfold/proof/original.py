@@ -16,7 +16,7 @@ from bnfold.proof.memory import Value, Way
 from bnfold.proof.rectifiers import is_positive, known_rectified, rectified_constant
 from bnfold.proof.roots import Constants, Root
 from bnfold.proof.shapes import Lengths
-from bnfold.proof.walk import Key, Walk
+from bnfold.proof.walk import FunctionKey, Walk
 from bnfold.proof.weighted import Weighted
 
 _SAME_SHAPE = frozenset(
@@ -64,7 +64,7 @@ class Known:
 
     values: dict[str, list[Value]] = field(default_factory=dict)
     ends: dict[str, Value] = field(default_factory=dict)
-    applied: dict[Key, list[Applied]] = field(default_factory=dict)
+    applied: dict[FunctionKey, list[Applied]] = field(default_factory=dict)
     rectified: list[Rectified] = field(default_factory=list)
     weighted: list[Root] = field(default_factory=list)
     inputs: dict[str, Value] = field(default_factory=dict)
@@ -138,7 +138,7 @@ class Original(Walk):
         bottoms: Sequence[Value],
         lemma: Lemma,
         shape: Lengths | None,
-        key: Key | None = None,
+        key: FunctionKey | None = None,
     ) -> list[Value]:
         """A root of its own for what it computes."""
         first = bottoms[0].form
@@ -179,7 +179,11 @@ class Original(Walk):
         return self._applied(layer, bottoms, tops)
 
     def _applied(
-        self, layer: Layer, bottoms: Sequence[Value], tops: list[Value], key: Key | None = None
+        self,
+        layer: Layer,
+        bottoms: Sequence[Value],
+        tops: list[Value],
+        key: FunctionKey | None = None,
     ) -> list[Value]:
         entry = Applied(layer, tuple(bottoms), tuple(tops))
         self.known.applied.setdefault(key or signature(layer), []).append(entry)

@@ -40,7 +40,7 @@ _SHARES = frozenset({"Split", "Flatten", "Reshape", "Concat", "Slice", "Permute"
 """Types that hand on the memory of a single bottom, all of it."""
 
 
-Key = tuple[object, ...]
+FunctionKey = tuple[object, ...]
 """What tells one function from another, apart from what it reads."""
 
 
@@ -151,7 +151,7 @@ class Walk(ABC):
         bottoms: Sequence[Value],
         lemma: Lemma,
         shape: Lengths | None,
-        key: Key | None = None,
+        key: FunctionKey | None = None,
     ) -> list[Value]:
         """What a layer computes that hands relations on by a lemma.
 

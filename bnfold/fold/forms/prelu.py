@@ -92,9 +92,11 @@ def _parts(context: Context, joint: Layer) -> _Parts | None:
     """The layers that make a sum amount to a PReLU, if it does."""
     if joint.kind.passes is not Passes.COMBINED or len(joint.bottoms) != 2:
         return None
+    if context.untrusted(joint):
+        return None
     param = joint.param("eltwise_param")
     coefficients = list(param.coeff) or [1.0, 1.0]
-    if context.untrusted(joint) or param.operation != _SUM or len(coefficients) != 2:
+    if param.operation != _SUM or len(coefficients) != 2:
         return None
     for place in (1, 0):
         positive = joint.bottoms[1 - place].producer

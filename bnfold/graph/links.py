@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from bnfold.graph.memory import Memory
 from bnfold.graph.net import Layer, Net, Value
 
 
@@ -21,8 +22,11 @@ def broken_links(net: Net) -> list[str]:
        something where a layer outside the phase reads it.
     4. What the network gives out has the names that it has in the file.
     5. Layers that share a blob by name know of each other.
+    6. Values lie where a fresh look at the network tells, and are written and read when it does.
     """
-    return [*_readers(net), *_places(net), *_outputs(net), *_shared_names(net)]
+    broken = [*_readers(net), *_places(net), *_outputs(net), *_shared_names(net)]
+    # Memory can be told of a network only whose links hold.
+    return broken or net.memory.differences(Memory(list(net.layers), net.inputs))
 
 
 def _readers(net: Net) -> Iterator[str]:

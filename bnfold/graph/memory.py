@@ -75,6 +75,14 @@ class _Storage:
         self.read[at - 1] = max(self.read[at - 1], self.read[at])
         del self.written[at], self.read[at]
 
+    def knows(self, other: _Storage) -> bool:
+        """Whether all times of another storage are known here; readings may last longer."""
+        ends = zip(other.read, self.read, strict=True)
+        return self.written == other.written and all(end <= known for end, known in ends)
+
+    def __repr__(self) -> str:
+        return str([*zip(self.written, self.read, strict=True)])
+
     def take_in(self, other: _Storage) -> None:
         """Become one with a storage, in the larger of the two."""
         small, large = sorted((self, other), key=lambda storage: len(storage.written))
@@ -98,6 +106,25 @@ class Memory:
         self._storages, self._mistaken = walk.storages, walk.mistaken
         self._misread = walk.misread
         self._writers = {layer.index: layer for layer in layers}
+
+    def differences(self, fresh: Memory) -> list[str]:
+        """What a fresh look at the network tells and this does not, a sentence for each value.
+
+        What this tells beyond that is safe: readers, and mistakes of theirs, that are gone by now.
+        """
+        found = []
+        there: dict[_Storage, Value] = {}
+        here: dict[_Storage, Value] = {}
+        for value, storage in fresh._storages.items():
+            mine = self._storage(value)
+            lies, told = there.setdefault(storage, value), here.setdefault(mine, value)
+            if lies is not told:
+                found.append(f"'{value.name}' lies where '{lies.name}' does, not '{told.name}'")
+            elif lies is value and not mine.knows(storage):
+                found.append(f"where '{value.name}' lies is written and read {storage}, not {mine}")
+            if value in fresh._mistaken and value not in self._mistaken:
+                found.append(f"somebody names '{value.name}' and finds another value, or finds it")
+        return found
 
     def mistaken(self, value: Value) -> Mistaken | None:
         """A reader that names this value and finds another, or finds it and names another."""

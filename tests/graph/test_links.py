@@ -69,6 +69,9 @@ BREAKS = {
     "a name that somebody outside the phase reads": (
         lambda net: net.remove_into_producer(of(net, "k")), "reads 's', which is no more"
     ),
+    "a writing in memory": (
+        lambda net: _remove_behind_its_back(net, of(net, "r")), "where 'a' lies is written and read"
+    ),
     "a sharer of a blob": (
         lambda net: setattr(of(net, "b"), "blob_names", ("v",)), "blob 'v' is shared by"
     ),
@@ -79,6 +82,11 @@ def _read_instead(layer, value):
     layer.bottoms[0].readers.remove(layer)
     layer.bottoms = [value]
     value.readers.append(layer)
+
+
+def _remove_behind_its_back(net, layer):
+    net.memory.rename = lambda layer: None
+    net.remove_into_producer(layer)
 
 
 @pytest.mark.parametrize("broken", BREAKS)

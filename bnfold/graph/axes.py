@@ -32,6 +32,11 @@ def item_count(shape: Shape | None) -> int | None:
     return math.prod(known) if len(known) == len(shape) else None
 
 
+def is_scores(shape: Sequence[int]) -> bool:
+    """Return whether an array of this shape has a score for each class, for each image."""
+    return len(shape) >= 2 and shape[1] > 1 and math.prod(shape[2:]) == 1
+
+
 def agreed(shapes: Sequence[Shape | None]) -> Shape | None:
     """Return what is known of one shape that several values share, each known in part.
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from bnfold.aliases import ArrayShape, Floats
+from bnfold.aliases import Floats
 from bnfold.checks.accuracy.report import Answer, Changed, Metric
 from bnfold.checks.images.batches import Batch
 from bnfold.errors import BnfoldError
 from bnfold.graph import Net, Value, build, is_judge
+from bnfold.graph.axes import is_scores
 from bnfold.prototxt import load
 from bnfold.runtimes import Session
 
@@ -75,13 +75,9 @@ def _score_outputs(net: Net, session: Session) -> list[str]:
     found = [
         name
         for name, shape in session.outputs.items()
-        if name not in judged and (not shape or _is_scores(shape))
+        if name not in judged and (not shape or is_scores(shape))
     ]
     return found or list(dict.fromkeys(j.bottoms[0].name for j in judges if j.bottoms))
-
-
-def _is_scores(shape: ArrayShape) -> bool:
-    return len(shape) >= 2 and shape[1] > 1 and math.prod(shape[2:]) == 1
 
 
 def _which(session: Session, found: Sequence[str]) -> str:
@@ -160,7 +156,7 @@ class Tally:
             raise BnfoldError(
                 f"{self._where}: the output is {sides} for {images} images; use --batch 1"
             )
-        if not _is_scores(array.shape):
+        if not is_scores(array.shape):
             raise BnfoldError(
                 f"{self._where}: the output is {sides}, which is no score for each class; name "
                 "another with --output-blob"

@@ -9,6 +9,7 @@ import numpy as np
 
 from bnfold.aliases import Array, ArrayShape
 from bnfold.checks.equality.quantiles import Quantiles
+from bnfold.graph.axes import is_scores
 
 _CHUNK = 1 << 15
 """Values that are compared at a time: in float64 they fit into a core's cache."""
@@ -186,8 +187,3 @@ def _decibels(signal: float, noise: float) -> float:
     if not noise:
         return math.inf
     return 10 * math.log10(signal / noise) if signal / noise else -math.inf
-
-
-def is_scores(shape: ArrayShape) -> bool:
-    """Whether a value of this shape is a vector of scores for each image."""
-    return len(shape) >= 2 and shape[1] > 1 and math.prod(shape[2:]) == 1

@@ -108,48 +108,37 @@ class PruneJob:
 
     @contextlib.contextmanager
     def _pruned(self) -> Iterator[Pruned]:
-        options, plan = self.files.options, Plan()
         settle([self.files.model, self.files.weights])
         with open_weights(self.files.weights) as stored:
-            net = read_net(self.files.model, options, stored)
-            shapes = infer_shapes(net)
-            size = self.files.weights.stat().st_size
-            before = Counts.of(net, shapes, size)
-            with naming(self.files.model):
-                context = context_of(net, plan, options, shapes)
-                old = sizes(context, shapes)
-                slimmed = slim(context, self.wish)
-            shapes = infer_shapes(net)
-            new = sizes(context, shapes)
-            after = Counts.of(net, shapes, None)
-            if not self.merge:
-                after = after_writing(after, plan, options)
-            layers = [
-                PrunedLayer(
-                    layer.name,
-                    layer.type,
-                    layer.line,
-                    slimmed.removed.get(layer, ()),
-                    old[layer],
-                    new[layer],
-                )
-                for layer in old
-            ]
-            report = PruneReport(
-                self.files.model,
-                self.files.weights,
-                None,
-                None,
-                tuple(layers),
-                slimmed.absorbed,
-                tuple(slimmed.borders),
-                tuple(slimmed.stays),
-                slimmed.highest,
-                tuple(plan.warnings),
-                before,
-                after,
+            net = read_net(self.files.model, self.files.options, stored)
+            yield Pruned(stored, net, self._slim(net))
+
+    def _slim(self, net: Net) -> PruneReport:
+        """Take out of a network what is wished for."""
+        options, plan = self.files.options, Plan()
+        shapes = infer_shapes(net)
+        before = Counts.of(net, shapes, self.files.weights.stat().st_size)
+        with naming(self.files.model):
+            context = context_of(net, plan, options, shapes)
+            old = sizes(context, shapes)
+            slimmed = slim(context, self.wish)
+        shapes = infer_shapes(net)
+        new = sizes(context, shapes)
+        after = Counts.of(net, shapes, None)
+        if not self.merge:
+            after = after_writing(after, plan, options)
+        layers = tuple(
+            PrunedLayer(
+                layer.name, layer.type, layer.line, slimmed.removed.get(layer, ()),
+                old[layer], new[layer],
             )
-            yield Pruned(stored, net, report)
+            for layer in old
+        )  # fmt: skip
+        return PruneReport(
+            self.files.model, self.files.weights, None, None, layers, slimmed.absorbed,
+            tuple(slimmed.borders), tuple(slimmed.stays), slimmed.highest, tuple(plan.warnings),
+            before, after,
+        )  # fmt: skip
 
 
 def _with_merge(report: PruneReport, merged: Report) -> PruneReport:

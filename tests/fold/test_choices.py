@@ -154,6 +154,7 @@ def test_inspect_needs_no_weights_where_no_number_matters(stem, tmp_path):
 
 NEEDY = {
     "MAX pooling": ("Pooling", "pooling_param { kernel_size: 2 }"),
+    "AVE pooling": ("Pooling", "pooling_param { pool: AVE kernel_size: 3 pad: 1 }"),
     "ReLU": ("ReLU", ""),
 }
 

@@ -165,6 +165,8 @@ def _pooling(context: Context, layer: Layer, affine: Affine) -> Reason | None:
     pads = param.pad or param.pad_h or param.pad_w
     if not pads or affine.is_shiftless:
         return None
+    if affine.shift is None:
+        return _values(layer, affine, "a scale without a shift")
     return Reason(
         Code.PADDING,
         f"{layer} averages over padded zeros, and the shift is not zero",

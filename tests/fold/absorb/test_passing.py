@@ -38,7 +38,7 @@ ALWAYS = (YES,) * 5
 NEVER = ("no-host",) * 5
 POSITIVE = (YES, YES, "sign-or-shift", "sign-or-shift", "needs-weights")
 SCALE_ALONE = (YES, "sign-or-shift", "sign-or-shift", "sign-or-shift", "needs-weights")
-NO_PADDING = (YES, *("padding",) * 4)
+NO_PADDING = (YES, *("padding",) * 3, "needs-weights")
 NO_WINDOW = ("padding",) * 5
 ONE_NUMBER = (*("not-per-channel",) * 3, YES, "not-per-channel")
 

@@ -19,9 +19,9 @@ from bnfold.deploying.phases import (
     settle,
     store_statistics,
 )
-from bnfold.deploying.training import Training, find_training
+from bnfold.deploying.training import Training, data_layers, find_training
 from bnfold.errors import BnfoldError
-from bnfold.graph import Layer, Net, Phase
+from bnfold.graph import Layer, Net, NotProducedError, Phase, build
 from bnfold.prototxt import Document
 from bnfold.spelling import did_you_mean
 
@@ -92,6 +92,18 @@ def deploy_definition(
     used = tuple(layer for layer, found in shapes if found)
     made = tuple(one for _, found in shapes for one in found)
     return Definition(document, read, made, used, tuple(changes), tuple(warnings))
+
+
+def reads_data(document: Document) -> bool:
+    """Whether a definition has data layers, or lacks what one of another phase makes.
+
+    Raises:
+        PrototxtError: the definition is malformed.
+    """
+    try:
+        return bool(data_layers(build(document), ()))
+    except NotProducedError:
+        return True
 
 
 def _check_names(

@@ -16,6 +16,10 @@ from bnfold.graph.words import Words
 _WORDS = ("N", "CHANNELS", "HEIGHT", "WIDTH")
 
 
+class NotToldError(BnfoldError):
+    """How large an input is, neither the data layer tells nor anybody else."""
+
+
 @dataclass(frozen=True)
 class InputShape:
     """The shape of an input.
@@ -75,14 +79,14 @@ class ShapeFinder:
         """Ask for what was not told.
 
         Raises:
-            BnfoldError: it names the first data layer, and all options that are needed.
+            NotToldError: it names the first data layer, and all options that are needed.
         """
         if not self._missing:
             return
         (layer, value, _), *rest = self._missing
         names = " or ".join(f"'{name.name}'" for name in (value, *(one for _, one, _ in rest)))
         wanted = " ".join(f"--input {one.name}:{_wanted(shape)}" for _, one, shape in self._missing)
-        raise BnfoldError(
+        raise NotToldError(
             f"{self._model}: {layer} on line {layer.line} does not tell how large {names} is; give "
             f"{wanted} with the numbers of the network"
         )

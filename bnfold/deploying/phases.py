@@ -14,7 +14,9 @@ from bnfold.prototxt import Document, Ident
 _RULES = ("include", "exclude")
 
 
-def read_net(document: Document, weights: Weights | None, phase: Phase | None) -> tuple[Net, Phase]:
+def read_net(
+    document: Document, weights: Weights | None = None, phase: Phase | None = None
+) -> tuple[Net, Phase]:
     """Read a training definition.
 
     Args:

@@ -56,18 +56,35 @@ def find_training(net: Net, asked: Container[str]) -> Training:
     return training
 
 
-def _sources(net: Net, asked: Container[str]) -> list[Layer]:
-    """Layers that read data. One that gives constants is one if nothing else feeds the network."""
-    providers = [layer for layer in net.layers if not layer.bottoms and layer.tops]
-    others = [layer for layer in providers if not layer.kind.is_input]
-    found = [
+def data_layers(net: Net, asked: Container[str]) -> list[Layer]:
+    """The layers that read data: all that have no bottoms, but inputs and what gives constants.
+
+    Args:
+        net: the network.
+        asked: blobs that the user wants as inputs, whoever makes them.
+
+    Raises:
+        PrototxtError: a parameter that is looked at has a bad value.
+    """
+    return [
         layer
-        for layer in others
+        for layer in _providers(net)
         if not _is_constant(layer) or any(top.name in asked for top in layer.tops)
     ]
-    if found or net.inputs or len(others) < len(providers):
+
+
+def _sources(net: Net, asked: Container[str]) -> list[Layer]:
+    """The data layers; constants are data where nothing else feeds the network."""
+    found = data_layers(net, asked)
+    if found or net.inputs or any(layer.kind.is_input for layer in net.layers):
         return found
-    return [layer for layer in others if layer.kind.name != "Parameter"]
+    return [layer for layer in _providers(net) if layer.kind.name != "Parameter"]
+
+
+def _providers(net: Net) -> list[Layer]:
+    """Layers that provide what others read, but are no inputs."""
+    layers = (layer for layer in net.layers if layer.tops and not layer.bottoms)
+    return [layer for layer in layers if not layer.kind.is_input]
 
 
 def _is_constant(layer: Layer) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bnfold.aliases import Array, Progress
 from bnfold.caffemodel import Weights, open_weights
+from bnfold.checks.equality.copies import named_as
 from bnfold.checks.equality.difference import RunningDifference
 from bnfold.checks.equality.matching import Matching, Pair
 from bnfold.checks.equality.options import Names, VerifyOptions
 from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
+from bnfold.checks.equality.training import fed
 from bnfold.checks.equality.verification import Compared, Verification
 from bnfold.checks.feeds.arrays import Stacked
 from bnfold.checks.feeds.choose import Inputs
@@ -60,12 +62,13 @@ def compare_networks(
         PrototxtError, CaffemodelError, OSError: a file cannot be read.
     """
     files.ready()
-    original, folded = files.original, files.folded
     with contextlib.ExitStack() as stack:
+        run = stack.enter_context(fed(files))
+        original, folded = run.files.original, run.files.folded
         stored = stack.enter_context(open_weights(original.weights))
         new = stack.enter_context(open_weights(folded.weights))
         before, after = _net(original.model, stored), _net(folded.model, new)
-        models = [*files.networks]
+        models = [*run.files.networks]
         if options.tolerance is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bnfold-")))
             nudged = folder / "nudged.caffemodel"
@@ -75,19 +78,9 @@ def compare_networks(
         picked = stack.enter_context(
             pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
         )
-        check = _Check(files, options, before, after, picked.sessions, picked.why, kept)
+        remarks = (picked.why, *run.notes)
+        check = _Check(files, options, before, after, picked.sessions, remarks, kept)
         return check.run(progress or _silent)
-
-
-@contextlib.contextmanager
-def named_as(file: Path, copy: Path) -> Iterator[None]:
-    """Errors about a copy that nobody has seen name the file that it was made of."""
-    try:
-        yield
-    except BnfoldError as error:
-        if str(copy) not in str(error):
-            raise
-        raise BnfoldError(str(error).replace(str(copy), str(file))) from error
 
 
 class _Check:
@@ -98,7 +91,7 @@ class _Check:
         before: Net,
         after: Net,
         sessions: Sequence[Session],
-        why: str,
+        remarks: Sequence[str],
         kept: Kept | None,
     ) -> None:
         self._files = files
@@ -107,7 +100,7 @@ class _Check:
         self._matching = Matching(before, after, options.ahead, options.names)
         self._old, self._new = sessions[0], sessions[1]
         self._nudged = sessions[2] if len(sessions) > 2 else None
-        self._why = why
+        self._why, *self._remarks = remarks
         self._kept = kept
 
     def run(self, progress: Progress) -> Verification:
@@ -213,7 +206,7 @@ class _Check:
     ) -> Verification:
         files, options = self._files, self._options
         altered = [p.layer for p in self._matching.layers() if p.layer in options.altered]
-        notes = [*self._old.notes, *self._new.notes, *_notes(*found)]
+        notes = [*self._remarks, *self._old.notes, *self._new.notes, *_notes(*found)]
         return Verification(
             *files.all,
             self._why,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bnfold.aliases import Progress
-from bnfold.checks.equality.comparing import compare_networks, named_as
+from bnfold.checks.equality.comparing import compare_networks
+from bnfold.checks.equality.copies import named_as
 from bnfold.checks.equality.definition import write_runnable
 from bnfold.checks.equality.options import Names, VerifyOptions
 from bnfold.checks.equality.verification import Verification

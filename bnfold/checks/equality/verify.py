@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnfold.aliases import PathLike, Progress
 from bnfold.checks.equality.comparing import Kept, compare_networks
 from bnfold.checks.equality.options import VerifyOptions
+from bnfold.checks.equality.training import fed
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.feeds.arrays import save_arrays
 from bnfold.errors import BnfoldError
@@ -29,6 +30,9 @@ def verify(
     progress: Progress | None = None,
 ) -> Verification:
     """Run a network and its folded version on the same inputs in an engine, and compare.
+
+    No engine can be fed through a data layer: a training definition is run as `deploy` writes it,
+    in phase TEST, with inputs as large as the other network's.
 
     Args:
         model: the original prototxt.
@@ -66,8 +70,11 @@ def verify(
 
 def _default_plan(files: PairFiles) -> Plan:
     """What a merge with default options does, which other options do no more than."""
+    files.ready()
     try:
-        return plan_only(files.original.model, files.original.weights, MergeOptions()).plan
+        with fed(files) as run:
+            original = run.files.original
+            return plan_only(original.model, original.weights, MergeOptions()).plan
     except BnfoldError:
         # Only --bn-dialect, say, makes sense of this network; then all layers are compared.
         return Plan()

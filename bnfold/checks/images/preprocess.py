@@ -21,16 +21,16 @@ import numpy as np
 
 from bnfold.aliases import ArrayShape, Floats
 from bnfold.checks.images.pixels import Pixels, fit_channels, need_cv2
+from bnfold.deploying.phases import read_net
 from bnfold.deploying.preprocessing import layer_options
 from bnfold.errors import BnfoldError
-from bnfold.graph import build
 from bnfold.mean_image import read_mean
 from bnfold.preprocess_options import PreprocessOptions, Size
 from bnfold.prototxt import load
 
 
 def model_options(model: Path) -> PreprocessOptions:
-    """What the `transform_param`s of a prototxt's TEST phase say.
+    """What the `transform_param`s of a prototxt's TEST phase say, or TRAIN where it has only that.
 
     A mean file is looked for in the working folder, as Caffe does, and then beside the model.
     `mirror` is left aside: it is an augmentation.
@@ -41,7 +41,7 @@ def model_options(model: Path) -> PreprocessOptions:
     """
     found = [
         layer_options(layer, model)
-        for layer in build(load(model)).layers
+        for layer in read_net(load(model))[0].layers
         if layer.text.get("transform_param")
     ]
     if any(options != found[0] for options in found):

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from bnfold.aliases import Array, ArrayShape, PathLike, Progress
 from bnfold.caffemodel import open_weights
-from bnfold.checks.equality.comparing import NUDGED_IMAGES, named_as
+from bnfold.checks.equality.comparing import NUDGED_IMAGES
+from bnfold.checks.equality.copies import named_as
 from bnfold.checks.equality.device_report import DeviceCheck
 from bnfold.checks.equality.difference import RunningDifference
 from bnfold.checks.equality.matching import Matching, Pair

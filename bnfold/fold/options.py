@@ -23,6 +23,7 @@ from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.forms.activations import ActivationsAsStock
 from bnfold.fold.forms.depthwise import DepthwiseAsConvolution
 from bnfold.fold.forms.prelu import JoinPReLU
+from bnfold.fold.forms.rounding import RoundUpAndCut
 from bnfold.fold.forms.scale_bias import GiveScalesBiases
 from bnfold.fold.forms.stale import RemoveStale
 from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
@@ -79,7 +80,7 @@ class MergeOptions:
     portable: str | None = form(
         "Replace what stock Caffe 1.0 does not know by what computes the same; what cannot be is "
         "named, and is an error unless it is --portable=warn.",
-        {name: [ActivationsAsStock, RemoveStale] for name in ("refuse", "warn")},
+        {name: [ActivationsAsStock, RoundUpAndCut, RemoveStale] for name in ("refuse", "warn")},
         bare="refuse",
     )
     engine_caffe: bool = switch(EngineCaffe)

@@ -76,6 +76,7 @@ class Layer:
         removed: whether a rewrite took it out.
         cleared: the names of the fields of its text that a rewrite took out.
         fork_fields: what trust.py found in its text, with what its type was taken for.
+        struck: the names of fields anywhere in its text that a rewrite took out by themselves.
         behind: for a layer that a rewrite added, the layer of the file that it stands behind.
     """
 
@@ -96,6 +97,7 @@ class Layer:
         "name",
         "record",
         "removed",
+        "struck",
         "text",
         "tops",
         "type",
@@ -118,6 +120,7 @@ class Layer:
         self.cleared: frozenset[str] = frozenset()
         self.fork_fields: tuple[object, ForkFields] | None = None
         self.behind: Layer | None = None
+        self.struck: frozenset[str] = frozenset()
         self._given: tuple[BlobSource, ...] | None = None
         self._params: dict[str, Any] | None = None
         self._set: dict[tuple[str, str], None] | None = None
@@ -301,6 +304,15 @@ class Net:
         """Whether a layer of the file runs in this phase."""
         return self._order[layer] < len(self._layers)
 
+    def names(self) -> set[str]:
+        """The names of all layers of the file, of any phase, and of those that were added."""
+        return {layer.name for layer in (*self._layers, *self.outside)}
+
+    def blob_names(self) -> set[str]:
+        """The names of all values, and of those that layers outside the phase make."""
+        outside = {field.string() for one in self.outside for field in one.text.all("top")}
+        return outside.union(self._values)
+
     def twins(self, layer: Layer) -> list[Layer]:
         """Layers outside the phase that carry the same name, and so the same weights."""
         return self._twins.get(layer.name, [])
@@ -384,17 +396,46 @@ class Net:
         (top,) = layer.tops
         value = Value(between or top.name, layer)
         bottoms = [value] if beside is None else [beside, value]
-        ends = [("bottom", one.name) for one in bottoms]
-        fields = [("name", name), ("type", kind.name), *ends, ("top", top.name)]
+        made = self.put_behind(layer, kind, name, bottoms, [top])
+        layer.tops = [value]
+        return made
+
+    def put_behind(
+        self,
+        layer: Layer,
+        kind: LayerType,
+        name: str,
+        bottoms: Sequence[Value],
+        tops: Sequence[Value],
+    ) -> Layer:
+        """Add a layer right behind another; whose tops these were before is the caller's to tell.
+
+        `look_at_order_anew` must follow, once for any number of new layers.
+        """
+        ends = [("bottom", one.name) for one in bottoms] + [("top", one.name) for one in tops]
+        fields = [("name", name), ("type", kind.name), *ends]
         made = Layer(layer.index, _written(fields, layer.line), kind.name, kind)
         made.behind = layer.behind or layer
-        made.bottoms, made.tops = bottoms, [top]
-        layer.tops, top.producer, value.readers = [value], made, [made]
-        if beside is not None:
-            beside.readers.insert(beside.readers.index(layer) + 1, made)
+        made.bottoms, made.tops = list(bottoms), list(tops)
+        for value in bottoms:
+            # Readers stand in the order of the file.
+            at = value.readers.index(layer) + 1 if layer in value.readers else 0
+            value.readers.insert(at, made)
+        for value in tops:
+            value.producer = made
         self._layers.insert(self._layers.index(layer) + 1, made)
-        self._values[value.name] += 1
         return made
+
+    def strike(self, field: Field, layer: Layer | None = None) -> None:
+        """Take a field of the file out by itself.
+
+        Args:
+            field: the field.
+            layer: the layer whose text it is in, if it is in one.
+        """
+        self.struck.append(field)
+        if layer is not None:
+            layer.struck |= {field.name}
 
     def look_at_order_anew(self) -> None:
         """Number all layers in the order in which they stand, once some were added."""
@@ -402,6 +443,8 @@ class Net:
         for index, layer in enumerate(list(ordered)):
             layer.index = index
         self._order = {layer: at for at, layer in enumerate((*self._layers, *self.outside))}
+        self._values = Counter(top.name for layer in self._layers for top in layer.tops)
+        self._values.update(value.name for value in self.inputs)
         self.look_at_memory_anew()
 
     def look_at_memory_anew(self) -> None:

@@ -157,15 +157,38 @@ def may_miss(layer: Layer, bottom: Shape | None) -> bool:
     )
 
 
+ROUNDING = frozenset(("ceil_mode", "round_mode"))
+"""The fields by which forks let a Pooling round down."""
+
+
 def rounds_up(layer: Layer) -> bool:
     """Whether a Pooling layer rounds up, as BVLC Caffe 1.0 always does.
 
     Its master has `round_mode: FLOOR`; forks, among them those with SSD's layers, `ceil_mode`.
     """
+    if layer.struck & ROUNDING:
+        return True
     words = Words.of(layer, "pooling_param")
     if "ceil_mode" in words.names:
         return words.boolean("ceil_mode", True)
     return words.choice("round_mode", ("CEIL", "FLOOR")) == "CEIL"
+
+
+def rounded(layer: Layer, bottom: Shape | None) -> tuple[Shape, Shape] | None:
+    """The lengths of a Pooling layer's top where it rounds up, and where it rounds down.
+
+    Returns:
+        None where its bottom's lengths are not known, or Caffe would refuse it.
+
+    Raises:
+        PrototxtError: a parameter has a bad value.
+    """
+    if bottom is None or len(bottom) != 4 or not all(bottom[2:]):
+        return None
+    windows = pooling_windows(layer, bottom[2:])
+    if windows is None:
+        return None
+    return windows.pooled(bottom[2:], ceil=True), windows.pooled(bottom[2:], ceil=False)
 
 
 def _numbers(

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bnfold.fold.forms.form import Form, note
+from bnfold.fold.forms.form import Form, note, unused
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, ParamValue, record_of
@@ -68,8 +68,7 @@ class ActivationsAsStock(OptionalRewrite):
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all layers of such a type."""
         net, changed = context.net, False
-        names = {layer.name for layer in (*net.all_layers, *net.outside)}
-        blobs = {value.name for layer in net.all_layers for value in layer.tops}
+        names, blobs = net.names(), net.blob_names()
         for layer in list(net.layers):
             if layer.kind.name not in _RECIPES or not context.choice.allows(layer):
                 continue
@@ -112,8 +111,8 @@ def _apply(
     _set(layer, fields)
     if recipe.gates:
         between, name = (
-            _unused(f"{layer.name}/gate", blobs),
-            _unused(f"{layer.name}/product", names),
+            unused(f"{layer.name}/gate", blobs),
+            unused(f"{layer.name}/product", names),
         )
         product = net.hand_over(
             layer, record_of("Eltwise"), name, between=between, beside=layer.bottoms[0]
@@ -121,22 +120,13 @@ def _apply(
         _set(product, {"operation": "PROD"})
     last = layer
     for kind, fields in others:
-        last = net.hand_over(last, record_of(kind), _unused(f"{layer.name}/{kind.lower()}", names))
+        last = net.hand_over(last, record_of(kind), unused(f"{layer.name}/{kind.lower()}", names))
         _set(last, fields)
 
 
 def _set(layer: Layer, fields: Mapping[str, ParamValue]) -> None:
     for name, value in fields.items():
         layer.set(layer.kind.message, name, value)
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, and now is."""
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name}{number}", number + 1
-    taken.add(found)
-    return found
 
 
 def _power(scale: float, shift: float) -> Step:

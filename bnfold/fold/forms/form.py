@@ -77,3 +77,12 @@ def distrust(context: Context, layer: Layer, form: str) -> Reason | None:
     if any(top.name == bottom.name for top in layer.tops for bottom in layer.bottoms):
         return Reason(Code.NO_EQUAL, f"{layer} works in place, and a {form} cannot")
     return None
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet, and now is."""
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}{number}", number + 1
+    taken.add(found)
+    return found

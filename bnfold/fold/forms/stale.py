@@ -29,7 +29,7 @@ from bnfold.graph import Layer
 from bnfold.graph.layer_type import words
 from bnfold.graph.readers import BVLC
 from bnfold.graph.trust import ELSEWHERE, is_harmless
-from bnfold.graph.windows import pooling_windows, rounds_up
+from bnfold.graph.windows import ROUNDING, rounded, rounds_up
 from bnfold.prototxt import Field, Message
 from bnfold.spelling import plural
 
@@ -44,7 +44,6 @@ _OF_LAYER = words(
     "engine forward_type backward_type forward_math backward_math cudnn_math_override"
 )
 _RULES = ("include", "exclude")
-_ROUNDING = words("ceil_mode round_mode")
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,9 @@ class RemoveStale(OptionalRewrite):
             for field, path in list(_stale(context, layer)):
                 if field in before:
                     continue
-                _strike(context, layer, field, path)
-                if field.name in _ROUNDING and net.runs(layer) and _is_sized(layer):
+                if field.name in ROUNDING and net.runs(layer) and _is_sized(layer):
                     sized.append(layer.name)
+                _strike(context, layer, field, path)
         if sized:
             more = f" and {len(sized) - 1} more" if len(sized) > 1 else ""
             context.plan.warnings.append(
@@ -122,7 +121,7 @@ class RemoveStale(OptionalRewrite):
 
 def _strike(context: Context, layer: Layer | None, field: Field, path: str) -> None:
     name, kind = ("", "") if layer is None else (layer.name, layer.written_type)
-    context.net.struck.append(field)
+    context.net.strike(field, layer)
     context.plan.entries.append(StaleField(name, kind, field.line, path))
 
 
@@ -180,9 +179,7 @@ def _is_idle(context: Context, layer: Layer, field: Field) -> bool:
         return True
     if is_harmless(field.name):
         return not context.has_weights or bool(layer.blobs)
-    return (
-        field.name in _ROUNDING and layer.kind.name == "Pooling" and _rounds_alike(context, layer)
-    )
+    return field.name in ROUNDING and layer.kind.name == "Pooling" and _rounds_alike(context, layer)
 
 
 def _is_sized(layer: Layer) -> bool:
@@ -194,10 +191,5 @@ def _rounds_alike(context: Context, layer: Layer) -> bool:
     """Whether a Pooling has as many windows as stock Caffe gives it, which rounds up."""
     if not _is_sized(layer):
         return True
-    shape = context.shapes.get(layer.bottoms[0])
-    if shape is None or len(shape) != 4 or None in shape[2:]:
-        return False
-    windows = pooling_windows(layer, shape[2:])
-    return windows is not None and windows.pooled(shape[2:], ceil=True) == windows.pooled(
-        shape[2:], ceil=False
-    )
+    lengths = rounded(layer, context.shapes.get(layer.bottoms[0]))
+    return lengths is not None and lengths[0] == lengths[1]

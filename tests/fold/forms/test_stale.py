@@ -152,20 +152,6 @@ def test_rounding_that_is_the_same_either_way_goes(what, portable, pycaffe):
     assert_same_function(pycaffe, merged)
 
 
-@pytest.mark.parametrize("words", ["ceil_mode: false", "round_mode: FLOOR"])
-def test_rounding_down_that_leaves_a_window_out_stays(words, portable):
-    net = pooled(f"pool: MAX kernel_size: 2 stride: 2 {words}")
-    merged = portable(net)
-    assert merged.text == net.text
-    assert left(merged) == [("p", f"pooling_param.{words.partition(':')[0]}")]
-
-
-def test_rounding_down_of_an_unknown_size_stays(portable):
-    net = pooled("pool: MAX kernel_size: 3 stride: 2 ceil_mode: false")
-    net.texts = [text.replace("dim: 7", "dim: 0") for text in net.texts]
-    assert left(portable(net)) == [("p", "pooling_param.ceil_mode")]
-
-
 def test_layers_that_the_user_keeps(portable):
     net = network("engine: MKL2017")
     merged = portable(net, keep=["c"])

@@ -60,7 +60,7 @@ class _Columns:
         if number == _ONE:
             return number, stride, offset
         root = self.roots[number]
-        if root.places or not root.stride:
+        if root.is_flat or not root.stride:
             return number, stride, offset
         if len(root.stride) != len(stride):
             raise _Cannot

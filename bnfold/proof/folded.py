@@ -273,7 +273,7 @@ class Folded(Walk):
     def _related(
         self, relation: Relation, top: Value, shape: Lengths | None, lemma: Lemma
     ) -> Value:
-        if not lemma.keeps_channels:
+        if not lemma.keeps_channels or relation.is_same:
             return replace(top, suspects=())
         if lemma.mixes_channels:
             relation = relation.over(top.form.size)

@@ -10,6 +10,7 @@ float64 itself loses.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -51,7 +52,7 @@ class Form:
     mb: Vector
     is_flat: bool = False
 
-    @property
+    @functools.cached_property
     def keys(self) -> Array:
         """For each entry, a number that tells its root and channel."""
         return (self.roots << _COLUMN_BITS) | self.columns
@@ -61,7 +62,7 @@ class Form:
         """How many rows are held."""
         return int(self.b.size)
 
-    @property
+    @functools.cached_property
     def numbers(self) -> frozenset[int]:
         """The numbers of the roots that it has."""
         return frozenset(np.unique(self.roots).tolist())
@@ -154,7 +155,7 @@ class Form:
             mb=self.mb[rows],
         )
 
-    @property
+    @functools.cached_property
     def counts(self) -> Array:
         """How many entries each row has."""
         return np.bincount(self.rows, minlength=self.size)
@@ -178,7 +179,10 @@ class Form:
         """With a row for each place of each channel; None if there would be too many."""
         if self.channels is None or self.channels * places > MOST_CHANNELS:
             return None
-        numbers = {n: roots[n].flat(places, roots).number for n in self.numbers}
+        numbers = {
+            n: roots[n].flat((roots[n].channels or self.channels) * places, roots).number
+            for n in self.numbers
+        }
         form = self.renumbered(numbers)
         step = np.arange(places)
         return Form(

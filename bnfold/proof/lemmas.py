@@ -159,17 +159,24 @@ def moved(relations: Sequence[Relation]) -> Relation | Refusal:
 def rearranged(relations: Sequence[Relation]) -> Relation | Refusal:
     """Lemma 6: numbers that change their places, channels or none; all are scaled alike."""
     (relation,) = relations
-    alike = np.all(relation.alpha == relation.alpha[:1]) and np.all(
-        relation.beta == relation.beta[:1]
+    middle = int(relation.row.size // 2)
+    alpha, beta = np.sort(relation.alpha)[middle], np.sort(relation.beta)[middle]
+    off = (
+        np.abs(relation.alpha - alpha) > 2 * relation.alpha_error.max(),
+        np.abs(relation.beta - beta) > 2 * relation.beta_error.max(),
     )
-    if relation.stride or not relation.is_whole or (relation.row == CONSTANT).any() or not alike:
+    if (
+        relation.stride
+        or not relation.is_whole
+        or np.any((relation.row == CONSTANT) | off[0] | off[1])
+    ):
         return Refusal("its channels are not all there, scaled and shifted alike")
     return replace(
         relation,
         row=relation.row[:1],
-        alpha=relation.alpha[:1],
+        alpha=np.full(1, alpha),
         alpha_error=relation.alpha_error.max(keepdims=True),
-        beta=relation.beta[:1],
+        beta=np.full(1, beta),
         beta_error=relation.beta_error.max(keepdims=True),
         magnitude=relation.magnitude.max(keepdims=True),
     )

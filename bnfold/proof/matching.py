@@ -218,7 +218,7 @@ class Matcher:
     def _joint(self, ours: Weighted, root: Root, row: Array) -> _Joint | Mismatch:
         """Whether two layers can be compared, and how."""
         its = root.base.weighted
-        if its is None or root.places:
+        if its is None or root.is_flat:
             return Mismatch(f"'{root.label}' is computed by no weighted layer")
         column = relate(ours.form, its.form, self.roots, self.ulps)
         if column is None or _has_twice(column.row[column.row != CONSTANT]):

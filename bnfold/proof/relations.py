@@ -136,7 +136,7 @@ def _related(f: Form, v: Form, roots: Roots, ulps: float) -> Relation | None:
         found = _rows(f, v)
         if found is None:
             return None
-        row = found
+        row = _constant_rows(f, v, found, ulps)
         mapped = v.taken(np.where(row == CONSTANT, 0, row))
         mapped = _emptied(mapped, row == CONSTANT)
         if not _same_entries(f, mapped):
@@ -165,7 +165,7 @@ def _stride(f: Form, v: Form, roots: Roots) -> tuple[int, ...] | None:
     its = {roots[n].stride for n in v.numbers}
     if ours == its or not ours or not its:
         return ()
-    if any(roots[n].places for n in f.numbers | v.numbers):
+    if any(roots[n].is_flat for n in f.numbers | v.numbers):
         return None
     if len(ours) > 1 or len(its) > 1:
         return None
@@ -206,6 +206,20 @@ def _rows(f: Form, v: Form) -> Array | None:
     row[here[agreed]] = here[agreed]
     if not np.array_equal(v_counts[row[ours]], f_counts[ours]):
         return None
+    return row
+
+
+def _constant_rows(f: Form, v: Form, row: Array, ulps: float) -> Array:
+    """Rows with constants of `f` matched, in order, with the same constants of `v`."""
+    fixed = np.flatnonzero(v.counts == 0)
+    last = -1
+    row = row.copy()
+    for place in np.flatnonzero((row == CONSTANT) & (f.b != 0)):
+        left = fixed[fixed > last]
+        off = np.abs(f.b[place] - v.b[left]) - ulps * f.eb[place]
+        near = np.flatnonzero(off <= NOISE * (f.mb[place] + v.mb[left]))
+        if near.size:
+            last = row[place] = left[near[0]]
     return row
 
 

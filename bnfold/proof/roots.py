@@ -38,12 +38,22 @@ class Root:
         is_positive: whether none of its numbers can be negative.
         base: for a view, the root that it is a view of; else itself.
         stride: for a view, every how manieth place it has, along each axis behind the channels.
-        places: for a view that is flattened, how many places each channel of the base has; else 0.
+        is_flat: for a view, whether each place of each channel is a channel of its own.
     """
 
     __slots__ = (
-        "_constants", "_known", "_larger", "_views", "base", "channels", "is_positive", "label",
-        "number", "places", "stride", "weighted",
+        "_constants",
+        "_known",
+        "_larger",
+        "_views",
+        "base",
+        "channels",
+        "is_flat",
+        "is_positive",
+        "label",
+        "number",
+        "stride",
+        "weighted",
     )  # fmt: skip
 
     def __init__(
@@ -60,7 +70,7 @@ class Root:
         self.weighted, self.is_positive = weighted, is_positive
         self.base: Root = self
         self.stride: tuple[int, ...] = ()
-        self.places = 0
+        self.is_flat = False
         self._constants = constants
         self._known: Constants | None = None
         self._views: dict[tuple[tuple[int, ...], int], Root] = {}
@@ -83,9 +93,9 @@ class Root:
             return self
         return self.base._view(stride, 0, roots)
 
-    def flat(self, places: int, roots: Roots) -> Root:
-        """The view that has each place of each channel as a channel of its own."""
-        return self.base._view(self.stride, max(self.places, 1) * places, roots)
+    def flat(self, count: int, roots: Roots) -> Root:
+        """The view that has each place of each channel as a channel of its own, `count` in all."""
+        return self.base._view(self.stride, count, roots)
 
     def larger(self, way: Enlargement, roots: Roots) -> Root:
         """What becomes of it if each axis behind the channels is made longer in a way."""
@@ -98,28 +108,29 @@ class Root:
             )
         return self._larger[way]
 
-    def _view(self, stride: tuple[int, ...], places: int, roots: Roots) -> Root:
-        key = (stride, places)
+    def _view(self, stride: tuple[int, ...], count: int, roots: Roots) -> Root:
+        key = (stride, count)
         if key not in self._views:
-            channels = None if self.channels is None else self.channels * max(places, 1)
             view = roots.new(
-                self.label, channels, is_positive=self.is_positive, constants=self._spread(places)
+                self.label,
+                count or self.channels,
+                is_positive=self.is_positive,
+                constants=lambda: self._spread(count),
             )
-            view.base, view.stride, view.places = self.base, stride, places
+            view.base, view.stride, view.is_flat = self.base, stride, count > 0
             self._views[key] = view
         return self._views[key]
 
-    def _spread(self, places: int) -> Callable[[], Constants | None]:
-        def constants() -> Constants | None:
-            own = self.constants
-            if own is None or not places:
-                return own
-            return np.repeat(own[0], places), np.repeat(own[1], places)
-
-        return constants
+    def _spread(self, count: int) -> Constants | None:
+        """The constants of a view with so many channels."""
+        own = self.constants
+        if own is None or not count:
+            return own
+        places, rest = divmod(count, own[0].size)
+        return None if rest else (np.repeat(own[0], places), np.repeat(own[1], places))
 
     def __repr__(self) -> str:
-        return f"<Root {self.number} {self.label!r} every {self.stride} flat {self.places}>"
+        return f"<Root {self.number} {self.label!r} every {self.stride} flat {self.is_flat}>"
 
 
 class Roots:

@@ -24,6 +24,7 @@ from bnfold.proof.known import is_understood, signature
 from bnfold.proof.layers import Layer, NetText
 from bnfold.proof.lemmas import Lemma
 from bnfold.proof.memory import Memory, Suspect, Value, View, Way, outputs, works_in_place
+from bnfold.proof.relations import applied, relate
 from bnfold.proof.roots import Roots
 from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import MisfitError, Stored, unit
@@ -39,6 +40,8 @@ _READS_LATE = WEIGHTED | {"Eltwise", "Pooling", "LRN"}
 _SHARES = frozenset({"Split", "Flatten", "Reshape", "Concat", "Slice", "Permute"})
 """Types that hand on the memory of a single bottom, all of it."""
 
+
+_MOVED = Lemma(lemmas.moved, lemmas.each(lambda x: x))
 
 FunctionKey = tuple[object, ...]
 """What tells one function from another, apart from what it reads."""
@@ -76,7 +79,7 @@ class Walk(ABC):
     def _read(self, layer: Layer, name: str) -> Value:
         value = self.memory.read(name)
         if value is not None:
-            return value
+            return self._with_channels(value)
         held = self.memory.held(name)
         if held is None:
             raise BnfoldError(
@@ -84,6 +87,22 @@ class Walk(ABC):
                 "the spelling of the bottom"
             )
         return self.unreadable(layer, name, *held)
+
+    def _with_channels(self, value: Value) -> Value:
+        """A value with as many rows as its root has channels, if that is known by now."""
+        if value.form.channels is not None:
+            return value
+        known = [self.roots[number].channels for number in value.form.numbers]
+        if len(known) != 1 or known[0] is None:
+            return value
+        return replace(value, form=value.form.sized(known[0]) or value.form)
+
+    def _learn(self, form: Form, channels: int) -> None:
+        """Keep in mind how many channels a root has that only its readers tell of."""
+        if form.channels is None:
+            for number in form.numbers:
+                root = self.roots[number]
+                root.channels = channels if root.channels is None else root.channels
 
     def _write(
         self, place: int, layer: Layer, tops: list[Value], in_place: set[tuple[int, int]]
@@ -109,7 +128,11 @@ class Walk(ABC):
         if layer.kind == "Permute" and not _keeps_order(layer):
             return None
         if layer.kind in ("Flatten", "Reshape"):
-            return View(lambda value: self._once(layer, value), _unflattened, signature(layer))
+            return View(
+                lambda value: self._once(layer, value),
+                lambda value: self._back(layer, value),
+                signature(layer),
+            )
         return View(lambda value: value, lambda value: value, ())
 
     def _once(self, layer: Layer, value: Value) -> Value:
@@ -118,6 +141,30 @@ class Walk(ABC):
         if key not in self._shown:
             self._shown[key] = value, self._tops(layer, [value])[0]
         return self._shown[key][1]
+
+    def _back(self, layer: Layer, value: Value) -> Value | None:
+        """What the bottom of a Flatten or Reshape shows when its top was written.
+
+        If that is the top scaled and shifted, then it is the bottom scaled and shifted.
+        """
+        if value.form.is_flat:
+            return replace(value, form=replace(value.form, is_flat=False), shape=None)
+        for (number, _), (bottom, top) in self._shown.items():
+            if number != id(layer):
+                continue
+            relation = relate(value.form, top.form, self.roots, 1.0)
+            if relation is None or relation.spread:
+                continue
+            size = bottom.form.size
+            if size != top.form.size or layer.kind == "Flatten":
+                found = lemmas.rearranged([relation])
+                if isinstance(found, lemmas.Refusal):
+                    continue
+                relation = found.over(size)
+            return replace(
+                value, form=applied(relation, bottom.form, self.roots), shape=bottom.shape
+            )
+        return None
 
     # ------------------------------------------------------------ what the kinds of walk differ in
 
@@ -251,6 +298,8 @@ class Walk(ABC):
         """What an affine function makes of a value; None if they do not fit each other."""
         if self.is_exact:
             affine = affine.exactly()
+        if affine.size > 1 and not form.is_flat:
+            self._learn(form, affine.size)
         if form.is_flat and affine.size > 1 and form.channels is not None:
             places, rest = divmod(affine.size, max(form.channels, 1))
             spread = None if rest else form.flattened(places, self.roots)
@@ -350,12 +399,16 @@ class Walk(ABC):
             keeps = is_plain and _keeps_channels(shape, after, dims)
         if after is not None and after == shape and None not in after:
             return value
+        if layer.kind == "Flatten" and axis == end:
+            return value
         if is_flat and shape is not None and len(shape) == 2:
             return value
         if is_flat:
             return replace(value, form=replace(value.form, is_flat=True), shape=after)
         if keeps:
-            return self.function(layer, [value], Lemma(lemmas.moved), after)[0]
+            return self.function(
+                layer, [value], Lemma(lemmas.moved, lemmas.each(lambda x: x)), after
+            )[0]
         return self._rearranged(layer, value, after)[0]
 
     def _rearranged(self, layer: Layer, value: Value, shape: Lengths | None) -> list[Value]:
@@ -398,6 +451,7 @@ class Walk(ABC):
             form = flat
         else:
             sized = self._flat(form, weighted.inputs) if form.is_flat else form
+            self._learn(form, weighted.inputs)
             sized = None if sized is None else sized.sized(weighted.inputs)
             if sized is None:
                 return None
@@ -426,7 +480,9 @@ class Walk(ABC):
             form = value.form.larger(way, self.roots)
             return replace(value, form=form, shape=enlargements.made(way, value.shape))
         if layer.kind == "Interp":
-            return self.function(layer, [value], Lemma(lemmas.moved), None)[0]
+            return self.function(
+                layer, [value], Lemma(lemmas.moved, lemmas.each(lambda x: x)), None
+            )[0]
         return None
 
     def _pointwise(self, weighted: Weighted) -> Form | None:
@@ -490,10 +546,3 @@ def _keeps_channels(shape: Lengths | None, after: Lengths | None, dims: list[int
         return dims[:2] == [0, 0]
     firsts = [dims[at] == 0 or (after[at] is not None and after[at] == shape[at]) for at in (0, 1)]
     return all(firsts)
-
-
-def _unflattened(value: Value) -> Value | None:
-    """What the bottom of a Flatten or Reshape shows when its top was written."""
-    if not value.form.is_flat:
-        return None
-    return replace(value, form=replace(value.form, is_flat=False), shape=None)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
+from bnfold.cli.numpy_import import import_numpy
 from bnfold.cli.options import JsonTarget, loose_pair_options, report_options
 from bnfold.cli.usage import check_json_only, not_with
 
@@ -47,6 +48,7 @@ def inspect(
     if reader is not None:
         _show_problems(reader, model, weights, values["phase"], force, json_target, quiet)
         return
+    import_numpy()
     import bnfold
     from bnfold.cli.printing import show
 

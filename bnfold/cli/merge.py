@@ -10,6 +10,7 @@ import click
 
 from bnfold.cli.fold_options import FoldCommand, fold_options, merge_options
 from bnfold.cli.merge_verify import show_verification, verify_options
+from bnfold.cli.numpy_import import import_numpy
 from bnfold.cli.options import (
     FILE,
     OUTPUT,
@@ -104,6 +105,7 @@ def merge(
       bnfold merge --model deploy.prototxt --weights x.caffemodel --dry-run --json -
     """
     how = verify_options(verify, dry_run, values["phase"], tolerances, runtime, caffe_root, threads)
+    import_numpy()
     import bnfold
     from bnfold.cli.failed import printing_failure
     from bnfold.cli.printing import show

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bnfold.cli.fold_options import fold_options
+from bnfold.cli.numpy_import import import_numpy
 from bnfold.cli.options import (
     FILE,
     OUTPUT,
@@ -135,6 +136,7 @@ def prune(
     check_engine(checks["runtime"])
     if images is not None and dry_run:
         raise click.UsageError("--dry-run writes no network to measure; choose one of the two")
+    import_numpy()
     import bnfold
     from bnfold.cli.failed import printing_failure
     from bnfold.cli.progress import progress

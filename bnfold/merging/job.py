@@ -7,14 +7,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bnfold.aliases import PathLike
 from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, infer_shapes
-from bnfold.graph.readers import Problem
 from bnfold.merging.naming import naming
 from bnfold.merging.portable import unportable
 from bnfold.merging.reading import read_net
@@ -22,6 +21,9 @@ from bnfold.merging.report import Counts, Onto, Report, after_writing
 from bnfold.network_files import NetworkFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import Outputs, settle
+
+if TYPE_CHECKING:
+    from bnfold.graph.readers import Problem
 
 
 class Folding(NamedTuple):

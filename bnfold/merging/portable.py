@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnfold.caffemodel import ArrayBlob, BlobSource
 from bnfold.fold import MergeOptions
 from bnfold.graph import Net
-from bnfold.graph.readers import BVLC, Problem, problems
 from bnfold.prototxt import parse
+
+if TYPE_CHECKING:
+    from bnfold.graph.readers import Problem
 
 _PLAIN = ArrayBlob(np.zeros(0, np.float32))
 """Stands for any blob that is written as plain float32."""
@@ -26,6 +29,9 @@ def unportable(net: Net, text: str, options: MergeOptions) -> tuple[Problem, ...
     """
     if options.portable is None:
         return None
+    # What other programs read is asked by few, and takes 6 ms to import.
+    from bnfold.graph.readers import BVLC, problems
+
     blobs = {layer.name: layer.blobs for layer in net.layers}
 
     def written(name: str) -> Sequence[BlobSource]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnfold.caffemodel import Blob, BlobSource, Weights
 from bnfold.errors import CheckFailedError
@@ -14,8 +14,10 @@ from bnfold.fold import Code, Fate, MergeOptions, Outcome, Plan
 from bnfold.graph import LAYER_TYPES, Net, Phase, Value
 from bnfold.graph.axes import Shape
 from bnfold.graph.cost import network_cost
-from bnfold.graph.readers import Problem
 from bnfold.summary import Summary
+
+if TYPE_CHECKING:
+    from bnfold.graph.readers import Problem
 
 JSON_FORMAT = "bnfold.report/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""

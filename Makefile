@@ -54,6 +54,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/merge.py
+	$(BIN)/python benchmarks/parts.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/checks.py
 

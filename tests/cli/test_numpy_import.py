@@ -13,7 +13,7 @@ CODE = """
 import os, sys
 from bnfold.cli.numpy_import import import_numpy
 import_numpy()
-assert "numpy" in sys.modules
+import numpy
 print(len(os.listdir("/proc/self/task")), os.environ.get("OPENBLAS_NUM_THREADS"))
 """
 

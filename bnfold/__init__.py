@@ -7,7 +7,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from bnfold.api import deploy, find_runtimes, inspect, inspect_for, merge, prove, prune
+    from bnfold.api import (
+        deploy,
+        find_runtimes,
+        inspect,
+        inspect_for,
+        merge,
+        prove,
+        prune,
+        to_calibration,
+    )
     from bnfold.checks.accuracy.measure import accuracy
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions, MeasuredPruneReport
     from bnfold.checks.accuracy.report import AccuracyReport, Answer, Changed, Metric
@@ -103,6 +112,7 @@ _HOMES = {
     "Verdict": "bnfold.proving.report",
     "prove": "bnfold.api",
     "prune": "bnfold.api",
+    "to_calibration": "bnfold.api",
 }
 
 __all__ = [
@@ -159,6 +169,7 @@ __all__ = [
     "prove",
     "prune",
     "run",
+    "to_calibration",
     "verify",
     "verify_recorded",
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bnfold.checks.accuracy.measured_prune import AccuracyOptions
     from bnfold.checks.equality.options import VerifyOptions
     from bnfold.deploying.report import DeployReport
+    from bnfold.preprocess_options import PreprocessOptions
     from bnfold.proving.report import Proof
     from bnfold.pruning.report import PruneReport
     from bnfold.reading.report import ReaderReport
@@ -250,6 +251,55 @@ def deploy(
         with recorded(
             [model, weights], targets, json_file=json_file, force=force, options=vars(options)
         ) as record:
+            return record.save(job.rehearse() if dry_run else job.write(record.outputs))
+
+
+def to_calibration(
+    model: PathLike,
+    images: PathLike,
+    *,
+    root: PathLike | None = None,
+    preprocess: PreprocessOptions | None = None,
+    batch: int | None = None,
+    output_model: PathLike | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    json_file: PathLike | None = None,
+) -> DeployReport:
+    """Have the input of a deploy definition read images, as tools that quantise ask for.
+
+    Its Input becomes an ImageData layer with a second top for the labels of the list.
+
+    Args:
+        model: the deploy definition, a prototxt.
+        images: a list file, with a path and a label in each line.
+        root: where the paths of the list start; its own folder by default.
+        preprocess: what is done to the images; what Caffe's ImageData cannot do is refused.
+        batch: how many are read at once; the batch of the input by default.
+        output_model: where to write the new prototxt; by default beside the old one, as
+            `deploy.calibration.prototxt`.
+        dry_run: compute everything, and write nothing.
+        force: replace outputs that exist.
+        json_file: where to write the report as JSON, too.
+
+    Raises:
+        BnfoldError: the network has not one input for images, the list cannot be used, or Caffe
+            cannot do what `preprocess` says. Nothing has been written then.
+    """
+    from bnfold.deploying.job import CalibrationJob
+    from bnfold.network_files import default_name
+    from bnfold.preprocess_options import PreprocessOptions
+
+    if batch is not None and batch < 1:
+        raise BnfoldError(f"a batch of {batch} cannot be; give 1 or more")
+    with one_line_errors():
+        path = Path(model)
+        made = default_name(path, "calibration") if output_model is None else Path(output_model)
+        start = None if root is None else Path(root)
+        options = preprocess or PreprocessOptions()
+        job = CalibrationJob(path, made, Path(images), start, options, batch)
+        read, targets = [model, images, options.mean_file], () if dry_run else (made,)
+        with recorded(read, targets, json_file=json_file, force=force, options=vars(job)) as record:
             return record.save(job.rehearse() if dry_run else job.write(record.outputs))
 
 

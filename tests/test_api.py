@@ -184,7 +184,15 @@ ALLOWED = {
         *("fold", "graph", "prototxt", "caffemodel", "errors"),
     },
     "deploying": {
-        *("merging", "mean_image", "preprocess_options", "network_files", "outputs", "summary"),
+        *(
+            "whole",
+            "merging",
+            "mean_image",
+            "preprocess_options",
+            "network_files",
+            "outputs",
+            "summary",
+        ),
         *("spelling", "printable", "fold", "graph", "prototxt", "caffemodel", "errors"),
     },
     "checks": {
@@ -196,7 +204,7 @@ ALLOWED = {
     "evidence": {"outputs", "one_line", "errors", "spelling", "summary", "whole"},
     "api": {
         *("checks", "evidence", "deploying", "runtimes", "pruning", "merging", "reading"),
-        *("proving", "proof", "network_files", "outputs", "one_line"),
+        *("proving", "proof", "network_files", "preprocess_options", "outputs", "one_line"),
         *("fold", "graph", "errors"),
     },
 }

@@ -7,7 +7,20 @@ from typing import Any
 
 import click
 
-from bnfold.cli.options import OUTPUT, JsonTarget, loose_pair_options, report_options
+from bnfold.cli.options import (
+    FILE,
+    OUTPUT,
+    JsonTarget,
+    loose_pair_options,
+    report_options,
+    root_option,
+)
+from bnfold.cli.preprocess_options import PREPROCESS, given_preprocess_options
+from bnfold.cli.usage import not_with, only_with
+
+_CALIBRATION = "--to-calibration"
+_WRITING = ("output_model", "dry_run", "force", "json_file")
+_DEPLOYING = ("inputs", "phase", "strip", "modern", "merge", "weights", "preprocess_file")
 
 
 class _Input(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -52,10 +65,9 @@ def _is_length(word: str) -> bool:
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
     metavar="N",
-    help="How many images an input takes whose shape the data layer tells.",
+    help="How many images an input takes whose shape the data layer tells  [default: 1], or are "
+    "read at once with --to-calibration  [default: as the input has it].",
 )
 @click.option(
     "--strip",
@@ -86,12 +98,25 @@ def _is_length(word: str) -> bool:
     help="Where to write the preprocessing of the data layer, for `bnfold accuracy`  [default: "
     "train_val.deploy.preprocess.toml beside the prototxt]",
 )
+@click.option(
+    _CALIBRATION,
+    "images",
+    type=FILE,
+    metavar="LIST",
+    help="The way back, for tools that quantise: have the input of a deploy definition read the "
+    "images of this list, with the preprocessing that is given here.",
+)
+@root_option
+@given_preprocess_options
 @click.option("--dry-run", is_flag=True, help="Compute everything, write no network.")
 @report_options
 def deploy(
     model: Path,
     weights: Path | None,
     inputs: tuple[tuple[str, tuple[int, ...]], ...],
+    images: Path | None,
+    root: Path | None,
+    preprocess: Any,
     json_target: JsonTarget,
     quiet: bool,
     **values: Any,
@@ -107,7 +132,10 @@ def deploy(
       bnfold deploy --model train_val.prototxt
       bnfold deploy --model train.prototxt --input data:1,3,300,300 --strip
       bnfold deploy --model train_val.prototxt --weights x.caffemodel --merge
+      bnfold deploy --model deploy.prototxt --to-calibration val.txt --mean-value 104,117,123
     """
+    only_with(_CALIBRATION, images is not None, ["root", *PREPROCESS])
+    not_with(_CALIBRATION, images is not None, _DEPLOYING)
     if values["merge"] and weights is None:
         raise click.UsageError("--merge has no effect without --weights; give both")
     import bnfold
@@ -117,8 +145,14 @@ def deploy(
     shapes = dict(inputs)
     if len(shapes) < len(inputs):
         raise click.UsageError("--input gives one input two shapes; give one")
+    batch, values["json_file"] = values.pop("batch"), json_target.file
     with printing_failure(json_target):
-        report = bnfold.deploy(model, weights, inputs=shapes, json_file=json_target.file, **values)
+        if images is None:
+            report = bnfold.deploy(model, weights, inputs=shapes, batch=batch or 1, **values)
+        else:
+            told = {name: values[name] for name in _WRITING}
+            how = {"root": root, "preprocess": preprocess, "batch": batch}
+            report = bnfold.to_calibration(model, images, **how, **told)
     warn(*report.warnings)
     if report.merged is not None:
         warn(*report.merged.plan.warnings)

@@ -49,7 +49,15 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Preprocessing; the command gets `preprocess`, a PreprocessOptions."""
+    return _preprocessing(function, "--preprocess", "--preprocess-file")
 
+
+def given_preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that writes such a file by `--preprocess-file`."""
+    return _preprocessing(function, "--preprocess")
+
+
+def _preprocessing(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(**arguments: Any) -> Any:
         from bnfold.checks.images.preprocess_file import read_options
@@ -65,7 +73,15 @@ def preprocess_options(function: Callable[..., Any]) -> Callable[..., Any]:
             options = options.completed_by(read_options(file))
         return function(preprocess=options, **arguments)
 
-    for option in reversed(_OPTIONS):
+    file = click.option(
+        *names,
+        "preprocess",
+        type=FILE,
+        metavar="TOML",
+        help="A file with these options; those on the command line come first. What neither says "
+        "is taken from the model's transform_param and input shape.",
+    )
+    for option in reversed((*_OPTIONS, file)):
         command = option(command)
     return command
 
@@ -105,14 +121,5 @@ _OPTIONS = (
         "--gray/--no-gray",
         default=None,
         help="Read images as gray.  [default: if the network has one channel]",
-    ),
-    click.option(
-        "--preprocess",
-        "--preprocess-file",
-        "preprocess",
-        type=FILE,
-        metavar="TOML",
-        help="A file with these options; those on the command line come first. What neither says "
-        "is taken from the model's transform_param and input shape.",
     ),
 )

@@ -17,6 +17,7 @@ class Action(str, Enum):
     REMOVED = "removed"
     RULES = "rules"
     STATISTICS = "statistics"
+    IMAGES = "images"
 
 
 @dataclass(frozen=True)

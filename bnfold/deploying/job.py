@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bnfold.aliases import ArrayShape, PathLike
 from bnfold.caffemodel import LayerEdit, Weights, open_weights
+from bnfold.deploying.calibration import read_images
 from bnfold.deploying.definition import Definition, deploy_definition
 from bnfold.deploying.modern import modernise
 from bnfold.deploying.preprocessing import layer_options, mean_image, to_toml, whole, words_of
@@ -222,6 +223,63 @@ class DeployJob:
                 (*definition.warnings, *warnings),
             )
             yield Deployed(net, stored, edits, toml, report)
+
+
+@dataclass(frozen=True)
+class CalibrationJob:
+    """Which deploy definition is to read which images, and how.
+
+    Attributes:
+        model: the deploy definition.
+        output_model: where to write the definition that reads images.
+        images: the list of images.
+        root: where its paths start; None for its own folder.
+        preprocess: what is done to the images.
+        batch: how many are read at once; None for the batch of the input.
+    """
+
+    model: Path
+    output_model: Path
+    images: Path
+    root: Path | None
+    preprocess: PreprocessOptions
+    batch: int | None
+
+    def write(self, outputs: Outputs) -> DeployReport:
+        """Write the definition into `outputs`; it takes its name when that is left.
+
+        Raises:
+            BnfoldError: as for `read_images`.
+        """
+        document, report = self._made()
+        outputs.write(self.output_model, document.to_bytes())
+        return replace(report, output_model=self.output_model)
+
+    def rehearse(self) -> DeployReport:
+        """Do what `write` does, and keep nothing."""
+        return self._made()[1]
+
+    def _made(self) -> tuple[Document, DeployReport]:
+        settle([self.model, self.images])
+        document, change = read_images(
+            load(self.model), self.images, self.root, self.preprocess, self.batch
+        )
+        build(parse(document.render(), document.path))
+        report = DeployReport(
+            self.model,
+            None,
+            None,
+            None,
+            Phase.TEST,
+            (),
+            self.preprocess,
+            None,
+            (change,),
+            None,
+            None,
+            (),
+        )
+        return document, report
 
 
 def _read_again(document: Document, stored: Weights | None) -> Net:

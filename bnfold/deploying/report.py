@@ -120,6 +120,7 @@ _COUNTED = {
     Action.REMOVED: ("layer", "removed"),
     Action.RULES: ("layer", "without rules now"),
     Action.STATISTICS: ("batch norm", "set to stored statistics"),
+    Action.IMAGES: ("input", "made to read images"),
 }
 
 

@@ -106,3 +106,18 @@ def test_training_definitions_are_pointed_to_deploy(refused, tmp_path, command):
     said = refused(command, model, weights, says="reads 'data', which no layer above it produces")
     assert "`bnfold deploy`" in said
     assert "Data layer 'data' on line 2" in said
+
+
+def test_the_way_back_reads_images(run, refused, pair, tmp_path):
+    assert run("deploy", *pair, "--quiet").code == 0
+    made, images = tmp_path / "train_val.deploy.prototxt", tmp_path / "val.txt"
+    images.write_text("a.png 0\n")
+    told = tmp_path / "train_val.deploy.preprocess.toml"
+    back = ("deploy", "--model", made, "--to-calibration", images)
+    ran = run(*back, "--preprocess", told, "--batch", "5")
+    assert ran.code == 0, ran.err
+    text = (tmp_path / "train_val.deploy.calibration.prototxt").read_text()
+    assert "crop_size: 8" in text
+    assert "batch_size: 5" in text
+    refused(*back, "--strip", says="no effect with --to-calibration")
+    refused("deploy", *pair, "--mean-value", "1", says="no effect without --to-calibration")

@@ -27,6 +27,8 @@ from bnfold.fold.forms.rounding import RoundUpAndCut
 from bnfold.fold.forms.scale_bias import GiveScalesBiases
 from bnfold.fold.forms.stale import RemoveStale
 from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
+from bnfold.fold.inputs.rewrite import FoldInput, FoldInputAtLast
+from bnfold.fold.inputs.steps import InputSteps, read_mean
 from bnfold.fold.option import (
     Option,
     form,
@@ -62,6 +64,26 @@ class MergeOptions:
         "Use this eps for every batch norm, in place of each layer's own.",
         metavar="E",
         convert=float,
+    )
+    input_mean: tuple[float, ...] | None = option(
+        None,
+        "Subtract this mean in the network, which then takes pixels as they are: one, or one for "
+        "each of its channels.",
+        metavar="V[,V...]",
+    )
+    input_scale: float | None = option(
+        None,
+        "Multiply by this, behind the mean, in the network.",
+        metavar="S",
+        convert=float,
+    )
+    input_swap: bool = option(
+        False,
+        "Turn the order of the three channels round in the network, so that one that was trained "
+        "on BGR takes RGB, or the other way round.",
+    )
+    input_blob: str | None = option(
+        None, "The input that these are for, where several take images.", metavar="NAME"
     )
     # Rewrites, in the order in which each has its turn and in which reports name what they did.
     depthwise_as: str | None = form(
@@ -133,10 +155,12 @@ class MergeOptions:
                 # Stock Caffe does not know raw_data, where half floats are stored.
                 "float32": not self.keep_dtype,
             }
+        given["input_mean"] = None if self.input_mean is None else read_mean(self.input_mean)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         if self.eps is not None and not 0 <= self.eps <= _LARGEST:
             raise BnfoldError(f"eps {self.eps}: must be a finite number that is not negative")
+        InputSteps.chosen(self.input_mean, self.input_scale, self.input_swap, self.input_blob)
         if self.keep_dtype and self.float32:
             raise BnfoldError(
                 "keeping the type of changed weights and making all float32 exclude each other; "
@@ -172,6 +196,12 @@ class MergeOptions:
         usual = cls()
         return {field.name: (getattr(usual, field.name), option_of(field)) for field in fields(cls)}
 
+    @property
+    def input_steps(self) -> InputSteps | None:
+        """What the network is to do to pixels itself, if anything."""
+        given = self.input_mean, self.input_scale, self.input_swap, self.input_blob
+        return InputSteps.chosen(*given)
+
     @classmethod
     def forms(cls) -> dict[str, tuple[str, ...]]:
         """The options that choose a form for layers, each with the forms that there are."""
@@ -184,7 +214,7 @@ class MergeOptions:
 
         It has not the list of a rewrite that runs only where a user asks, and that did nothing.
         """
-        found: dict[type[Entry], bool] = {}
+        found: dict[type[Entry], bool] = {FoldInput.entry: False}
         for field in fields(cls):
             for rewrite in rewrites_of(field):
                 found[rewrite.entry] = found.get(rewrite.entry, False) or rewrite.on
@@ -196,6 +226,10 @@ class MergeOptions:
             for rewrite in rewrites_for(field, getattr(self, field.name)):
                 if (rewrite.first, rewrite.last) == (first, last):
                     yield rewrite()
+        steps = self.input_steps
+        for of_input in (FoldInput, FoldInputAtLast) if steps else ():
+            if steps and (of_input.first, of_input.last) == (first, last):
+                yield of_input(steps)
 
 
 def _described() -> str:

@@ -21,7 +21,7 @@ def edit_document(net: Net) -> Document:
     """Record on the network's own document what the rewrites changed, and return it."""
     for layer in net.all_layers:
         if layer.behind is not None:
-            _add(net.document, layer, layer.behind.field)
+            _add(net.document, layer, layer.behind)
             continue
         if layer.removed:
             net.document.remove(layer.field)

@@ -69,6 +69,8 @@ def _places(net: Net) -> Iterator[str]:
 def _outputs(net: Net) -> Iterator[str]:
     unread = {value.name for value in net.inputs}
     for layer in net.all_layers:
+        if layer.behind is not None:
+            continue
         unread -= {field.string() for field in layer.text.all("bottom")}
         unread |= {field.string() for field in layer.text.all("top")}
     values = [*net.inputs, *(top for layer in net.layers for top in layer.tops)]

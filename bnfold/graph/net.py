@@ -77,7 +77,7 @@ class Layer:
         cleared: the names of the fields of its text that a rewrite took out.
         fork_fields: what trust.py found in its text, with what its type was taken for.
         struck: the names of fields anywhere in its text that a rewrite took out by themselves.
-        behind: for a layer that a rewrite added, the layer of the file that it stands behind.
+        behind: for a layer that a rewrite added, the field of the file that it stands behind.
     """
 
     # A file can have very many layers, and most of them are never changed.
@@ -119,7 +119,7 @@ class Layer:
         self.removed = False
         self.cleared: frozenset[str] = frozenset()
         self.fork_fields: tuple[object, ForkFields] | None = None
-        self.behind: Layer | None = None
+        self.behind: Field | None = None
         self.struck: frozenset[str] = frozenset()
         self._given: tuple[BlobSource, ...] | None = None
         self._params: dict[str, Any] | None = None
@@ -415,7 +415,7 @@ class Net:
         ends = [("bottom", one.name) for one in bottoms] + [("top", one.name) for one in tops]
         fields = [("name", name), ("type", kind.name), *ends]
         made = Layer(layer.index, _written(fields, layer.line), kind.name, kind)
-        made.behind = layer.behind or layer
+        made.behind = layer.behind or layer.field
         made.bottoms, made.tops = list(bottoms), list(tops)
         for value in bottoms:
             # Readers stand in the order of the file.
@@ -436,6 +436,50 @@ class Net:
         self.struck.append(field)
         if layer is not None:
             layer.struck |= {field.name}
+
+    def read_through(
+        self, value: Value, kind: LayerType, name: str, readers: Sequence[Layer]
+    ) -> Layer:
+        """Have a new layer read an input, and layers that read it read what the new one makes.
+
+        Where one of them works in place on the input, the new layer does so, too, and no name
+        changes; else what it makes has its own name. All numbers of layers are told anew.
+
+        Args:
+            value: the input.
+            kind: the type of the new layer.
+            name: its name, which no layer and no value of the file has.
+            readers: who reads what it makes.
+        """
+        in_place = any(top.name == value.name for layer in readers for top in layer.tops)
+        producer = value.producer
+        top_name = value.name if in_place else name
+        line = 1 if producer is None else producer.line
+        ends = [("bottom", value.name), ("top", top_name)]
+        text = _written([("name", name), ("type", kind.name), *ends], line)
+        made = Layer(-1 if producer is None else producer.index, text, kind.name, kind)
+        made.behind = self._head() if producer is None else producer.field
+        top = Value(top_name, made)
+        top.readers = [layer for layer in value.readers if layer in readers]
+        value.readers = [made, *(layer for layer in value.readers if layer not in readers)]
+        for layer in readers:
+            layer.bottoms = [top if bottom is value else bottom for bottom in layer.bottoms]
+        made.bottoms, made.tops = [value], [top]
+        self._layers.insert(0 if producer is None else self._layers.index(producer) + 1, made)
+        self.look_at_order_anew()
+        return made
+
+    def _head(self) -> Field:
+        """The last field above all layers.
+
+        Raises:
+            PrototxtError: there is none.
+        """
+        fields = self.document.root.fields
+        first = next(at for at, one in enumerate(fields) if one.name in ("layer", "layers"))
+        if not first:
+            raise fields[0].error("the inputs stand below the layers; move them up")
+        return fields[first - 1]
 
     def look_at_order_anew(self) -> None:
         """Number all layers in the order in which they stand, once some were added."""

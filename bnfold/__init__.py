@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Plan,
         Reason,
     )
+    from bnfold.fold.inputs.steps import InputSteps
     from bnfold.graph import Phase
     from bnfold.merging.report import Counts, Report
     from bnfold.preprocess_options import PreprocessOptions
@@ -92,6 +93,7 @@ _HOMES = {
     "EngineChange": "bnfold.fold",
     "Entry": "bnfold.fold",
     "Fate": "bnfold.fold",
+    "InputSteps": "bnfold.fold.inputs.steps",
     "InterruptedWarning": "bnfold.errors",
     "MeasuredPruneReport": "bnfold.checks.accuracy.measured_prune",
     "MergeOptions": "bnfold.fold",
@@ -135,6 +137,7 @@ __all__ = [
     "Entry",
     "Fate",
     "Given",
+    "InputSteps",
     "InterruptedWarning",
     "MeasuredPruneReport",
     "MergeOptions",

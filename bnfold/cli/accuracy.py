@@ -17,7 +17,7 @@ from bnfold.cli.options import (
     root_option,
     runtime_options,
 )
-from bnfold.cli.preprocess_options import preprocess_options
+from bnfold.cli.preprocess_options import input_step_options, preprocess_options
 from bnfold.cli.usage import check_engine, check_json_only
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
 )
 @label_options
 @preprocess_options
+@input_step_options
 @runtime_options
 @report_options
 def accuracy(

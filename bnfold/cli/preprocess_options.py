@@ -13,6 +13,9 @@ from bnfold.cli.options import FILE
 _NAMES = (
     "mean_value", "mean_file", "scale", "raw_scale", "resize", "crop", "channel_order", "gray",
 )  # fmt: skip
+INPUT_STEPS = ("input_mean", "input_scale", "input_swap", "input_blob")
+"""The parameters that say what the folded network does to its input itself."""
+
 PREPROCESS = (*_NAMES, "preprocess")
 """The parameters that say how images become inputs, as click knows them."""
 
@@ -85,6 +88,45 @@ def _preprocessing(function: Callable[..., Any], *names: str) -> Callable[..., A
         command = option(command)
     return command
 
+
+def input_step_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What the folded network does itself; the command gets `input_steps`, InputSteps or None."""
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> Any:
+        given = [arguments.pop(name) for name in INPUT_STEPS]
+        if not any(given):
+            return function(input_steps=None, **arguments)
+        from bnfold.fold.inputs.steps import InputSteps
+
+        return function(input_steps=InputSteps.chosen(*given), **arguments)
+
+    for option in reversed(_STEPS):
+        command = option(command)
+    return command
+
+
+_STEPS = (
+    click.option(
+        "--input-mean",
+        metavar="V[,V...]",
+        help="The folded network was made to subtract this mean itself, and gets raw pixels.",
+    ),
+    click.option(
+        "--input-scale",
+        type=float,
+        metavar="S",
+        help="It was made to multiply by this, behind the mean.",
+    ),
+    click.option(
+        "--input-swap", is_flag=True, help="It was made to turn the order of channels round."
+    ),
+    click.option(
+        "--input-blob",
+        metavar="NAME",
+        help="The input that this is about, where several are.",
+    ),
+)
 
 _OPTIONS = (
     click.option(

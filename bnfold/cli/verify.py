@@ -19,6 +19,7 @@ from bnfold.cli.options import (
     tolerance_option,
     tolerances_of,
 )
+from bnfold.cli.preprocess_options import INPUT_STEPS, input_step_options
 from bnfold.cli.recorded_options import ONLY_OF_TWO, Source, arrays_of, recorded_options
 from bnfold.cli.usage import check_engine, not_with, only_with
 from bnfold.errors import CheckFailedError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @pair_options
 @folded_options
 @input_options
+@input_step_options
 @click.option(
     "--save-outputs",
     type=OUTPUT,
@@ -55,6 +57,7 @@ def verify(
     weights: Path,
     folded_model: Path | None,
     folded_weights: Path | None,
+    input_steps: Any,
     save_inputs: Path | None,
     save_outputs: Path | None,
     recorded: Sequence[Source],
@@ -84,7 +87,7 @@ def verify(
     only_with("--json FILE, --save-inputs or --save-outputs", files is not None, ["force"])
     check_engine(runtime)
     only_with("--recorded", bool(recorded), ["recorded_layout"])
-    not_with("--recorded", bool(recorded), ONLY_OF_TWO)
+    not_with("--recorded", bool(recorded), [*ONLY_OF_TWO, *INPUT_STEPS])
     inputs, limits = chosen_inputs(values), tolerances_of(tolerances)
     for name in ("images", "inputs"):
         fixed = inputs[name] is not None and limits["tolerance"] is not None
@@ -94,8 +97,9 @@ def verify(
     from bnfold.cli.verify_printing import show
 
     options = bnfold.VerifyOptions(
-        **inputs, **limits, layers=layers, runtime=runtime, threads=threads, caffe_root=caffe_root
-    )
+        **inputs, **limits, layers=layers, input_steps=input_steps,
+        runtime=runtime, threads=threads, caffe_root=caffe_root,
+    )  # fmt: skip
     common: dict[str, Any] = {
         "options": options, "json_file": json_target.file, "force": force
     }  # fmt: skip

@@ -93,6 +93,8 @@ class MergeJob(NamedTuple):
         Raises:
             BnfoldError: a prototxt is to be written and one that there is kept.
         """
+        if onto is not None and options.portable is not None:
+            raise BnfoldError(f"--portable changes the prototxt, and {onto} stays as it is")
         if onto is not None and output_model is not None:
             raise BnfoldError(
                 f"weights are written for {onto}, which stays as it is, and no prototxt; leave out "

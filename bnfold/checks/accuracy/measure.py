@@ -12,16 +12,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bnfold.aliases import Floats, PathLike, Progress
+from bnfold.aliases import Array, Floats, PathLike, Progress
 from bnfold.checks.accuracy.detection import DetectionTally
 from bnfold.checks.accuracy.detection_truth import open_truth
 from bnfold.checks.accuracy.input_spread import InputSpread
 from bnfold.checks.accuracy.report import AccuracyReport
 from bnfold.checks.accuracy.scores import Interface, Tally, label_error
+from bnfold.checks.feeds.raw_input import RawInput
 from bnfold.checks.images.batches import BadImage, Batch, batches
 from bnfold.checks.images.preprocess import Preprocess
 from bnfold.checks.images.sources import Source, open_images
 from bnfold.errors import BnfoldError
+from bnfold.fold.inputs.steps import InputSteps
 from bnfold.network_files import PairFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded
@@ -41,6 +43,7 @@ def accuracy(
     folded_model: PathLike | None = None,
     folded_weights: PathLike | None = None,
     preprocess: PreprocessOptions | None = None,
+    input_steps: InputSteps | None = None,
     max_drop: Fraction | Decimal | float | str = 0,
     min_top1: Fraction | Decimal | float | str | None = None,
     top: Sequence[int] | None = None,
@@ -69,6 +72,8 @@ def accuracy(
             the original.
         preprocess: how pixels become inputs; what it leaves open is as the model's
             `transform_param` and input shape say.
+        input_steps: what the folded network does to its input itself: it gets raw pixels, and the
+            original gets them preprocessed by these steps, unless `preprocess` says otherwise.
         max_drop: how many points (hundredths) of any metric may be lost. It is taken as the
             decimal number it is written as, so that 0.1 is one tenth.
         min_top1: how many percent of the images the folded network must be right about at least,
@@ -116,8 +121,10 @@ def accuracy(
                 tally, source = _prepare(
                     interface, picked, images, root, annotations, labelmap, top
                 )  # fmt: skip
-                steps = _steps(preprocess or PreprocessOptions(), interface, picked, files)
-                run = _Run(picked, interface, tally)
+                raw = _raw_input(input_steps, interface, picked, files)
+                wish = raw.completing(preprocess) or PreprocessOptions()
+                steps = _steps(wish, interface, picked, files)
+                run = _Run(picked, interface, tally, raw)
                 stream = batches(
                     source, steps, batch, limit=limit, workers=workers, max_bad=max_bad
                 )  # fmt: skip
@@ -158,11 +165,18 @@ class _Bounds(NamedTuple):
 class _Run:
     """The run over all batches, and the time it takes."""
 
-    def __init__(self, picked: Picked, interface: Interface, tally: Tally | DetectionTally) -> None:
+    def __init__(
+        self,
+        picked: Picked,
+        interface: Interface,
+        tally: Tally | DetectionTally,
+        raw: RawInput,
+    ) -> None:
         self._sessions = picked.sessions
         self._why = picked.why
         self._interface = interface
         self._tally = tally
+        self._raw = raw
         self.bad: list[BadImage] = []
         self.seconds = 0.0
         self.engine_seconds = 0.0
@@ -177,7 +191,7 @@ class _Run:
                 self.bad += batch.bad
                 if batch.samples:
                     self.spread.add(batch.images)
-                    before, after = (self._answer(session, batch) for session in self._sessions)
+                    before, after = self._answers(batch)
                     self._tally.add(batch, before, after)
                 if progress is not None:
                     progress(self._tally.images + len(self.bad), total)
@@ -216,8 +230,14 @@ class _Run:
             unlike=self.spread.unlike(*files.networks[0], self._interface.image),
         )
 
-    def _answer(self, session: Session, batch: Batch) -> Floats:
-        feeds = {self._interface.image: batch.images}
+    def _answers(self, batch: Batch) -> tuple[Floats, Floats]:
+        """What the original and the folded network say."""
+        original, folded = self._sessions
+        feeds: dict[str, Array] = {self._interface.image: batch.images}
+        before = self._answer(original, batch, dict(feeds))
+        return before, self._answer(folded, batch, self._raw.raw(feeds))
+
+    def _answer(self, session: Session, batch: Batch, feeds: dict[str, Array]) -> Floats:
         labels = np.array([sample.label or 0 for sample in batch.samples], np.float32)
         for name in self._interface.labels:
             sides = session.inputs[name][1:]
@@ -270,6 +290,19 @@ def _steps(
             "--resize HxW and no crop"
         )
     return steps
+
+
+def _raw_input(
+    steps: InputSteps | None, interface: Interface, picked: Picked, files: PairFiles
+) -> RawInput:
+    """What the folded network does to the images itself."""
+    model, shapes = files.original.model, picked.sessions[0].inputs
+    raw = RawInput.of(steps, shapes, model)
+    if steps is not None and raw.blob != interface.image:
+        raise BnfoldError(
+            f"{model}: images go into '{interface.image}', and --input-blob names '{raw.blob}'"
+        )
+    return raw
 
 
 def _same_inputs(picked: Picked, files: PairFiles) -> None:

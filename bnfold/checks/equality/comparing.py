@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bnfold.aliases import Array, Progress
@@ -18,6 +19,7 @@ from bnfold.checks.equality.training import fed
 from bnfold.checks.equality.verification import Compared, Verification
 from bnfold.checks.feeds.arrays import Stacked
 from bnfold.checks.feeds.choose import Inputs
+from bnfold.checks.feeds.raw_input import RawInput
 from bnfold.errors import BnfoldError
 from bnfold.graph import Net, build
 from bnfold.network_files import PairFiles
@@ -102,6 +104,7 @@ class _Check:
         self._nudged = sessions[2] if len(sessions) > 2 else None
         self._why, *self._remarks = remarks
         self._kept = kept
+        self._raw = RawInput.of(options.input_steps, self._old.inputs, files.original.model)
 
     def run(self, progress: Progress) -> Verification:
         mismatches = _mismatches(self._old, self._new, self._options.names)
@@ -111,13 +114,15 @@ class _Check:
         if not outputs:
             raise BnfoldError(f"{self._files.original.model}: it has no outputs to compare")
         self._check_tolerances([*outputs, *scores])
-        inputs = self._options.open(self._files.original.model, self._before, self._old.inputs)
+        wish = replace(self._options, preprocess=self._raw.completing(self._options.preprocess))
+        inputs = wish.open(self._files.original.model, self._before, self._old.inputs)
         feeds, compared = self._compare([*outputs, *scores], inputs, progress)
         found = tuple(compared[: len(outputs)]), tuple(compared[len(outputs) :])
-        result = self._found(str(inputs), inputs.images, found=found)
+        what = f"{inputs}{self._raw}"
+        result = self._found(what, inputs.images, found=found)
         if self._options.layers or not result.outputs_agree:
             layers = tuple(self._layers(feeds))
-            result = self._found(str(inputs), inputs.images, found=found, layers=layers)
+            result = self._found(what, inputs.images, found=found, layers=layers)
         return result
 
     def _check_tolerances(self, compared: Sequence[Pair]) -> None:
@@ -168,6 +173,7 @@ class _Check:
     ) -> float:
         """One batch through the networks; gives the largest relative difference in it."""
         places: list[Place] = list(dict.fromkeys(pair.before for pair in pairs))
+        feeds = self._raw.rounded(feeds)
         old = self._old.run(feeds, places)
         if kept is not None:
             kept.inputs.add(feeds)
@@ -184,7 +190,7 @@ class _Check:
         return largest
 
     def _for_folded(self, feeds: Feeds) -> Feeds:
-        names = self._options.names
+        names, feeds = self._options.names, self._raw.raw(feeds)
         return feeds if names is None else {new: feeds[old] for new, old in names.inputs.items()}
 
     def _judge(

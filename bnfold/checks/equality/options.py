@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from bnfold.checks.feeds.choose import RunOptions
 from bnfold.errors import BnfoldError
+from bnfold.fold.inputs.steps import InputSteps
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class VerifyOptions(RunOptions):
         ahead: layers that folding took out, and whose work is done by what read them.
         names: the original's names for what the folded network calls otherwise; None where both
             have the same.
+        input_steps: what the folded network does to its input itself and was done for the original:
+            that gets its inputs preprocessed, and the folded network gets them raw.
 
     Raises:
         BnfoldError: a number is out of range.
@@ -51,6 +54,7 @@ class VerifyOptions(RunOptions):
     altered: frozenset[str] = frozenset()
     ahead: frozenset[str] = frozenset()
     names: Names | None = None
+    input_steps: InputSteps | None = None
 
     def __post_init__(self) -> None:
         if self.random < 1:

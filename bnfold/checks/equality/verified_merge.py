@@ -16,6 +16,8 @@ from bnfold.checks.equality.options import Names, VerifyOptions
 from bnfold.checks.equality.verification import Verification
 from bnfold.checks.equality.verification_text import verdict
 from bnfold.errors import BnfoldError, CheckFailedError
+from bnfold.fold.inputs.rewrite import InputFold
+from bnfold.fold.inputs.steps import InputSteps
 from bnfold.merging.report import Report
 from bnfold.network_files import NetworkFiles, PairFiles
 from bnfold.outputs import Outputs
@@ -73,7 +75,8 @@ def verified(
         try:
             chosen = (options or VerifyOptions()).knowing(_altered(report), report.plan.ahead)
             with named_as(report.model, files.original.model):
-                found = compare_networks(files, replace(chosen, names=names), progress)
+                chosen = replace(chosen, names=names, input_steps=_steps(report))
+                found = compare_networks(files, chosen, progress)
         except BnfoldError as error:
             raise BnfoldError(outputs.by_target(str(error))) from error
     found = replace(
@@ -96,6 +99,11 @@ def _written_for(report: Report) -> Path:
     model = report.output_model if report.onto is None else report.onto.model
     assert model is not None
     return model
+
+
+def _steps(report: Report) -> InputSteps | None:
+    """What the new network does to its input itself."""
+    return next((entry.steps for entry in report.plan.of_type(InputFold)), None)
 
 
 def _altered(report: Report) -> set[str]:

@@ -10,6 +10,7 @@ from bnfold.checks.equality.verification import Verification
 from bnfold.checks.feeds.arrays import save_arrays
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan
+from bnfold.fold.inputs.steps import InputSteps
 from bnfold.merging.job import plan_only
 from bnfold.network_files import PairFiles
 from bnfold.one_line import one_line_errors
@@ -58,7 +59,7 @@ def verify(
         read, told = [*files.all, chosen.images, chosen.inputs], vars(chosen)
         saved = [path for path in (save_inputs, save_outputs) if path is not None]
         with recorded(read, saved, json_file=json_file, force=force, options=told) as record:
-            plan = _default_plan(files)
+            plan = _default_plan(files, chosen.input_steps)
             kept = Kept() if saved else None
             chosen = chosen.knowing(plan.altered, plan.ahead)
             found = compare_networks(files, chosen, progress, kept)
@@ -68,13 +69,14 @@ def verify(
             return record.save(found)
 
 
-def _default_plan(files: PairFiles) -> Plan:
+def _default_plan(files: PairFiles, steps: InputSteps | None) -> Plan:
     """What a merge with default options does, which other options do no more than."""
     files.ready()
+    given = {} if steps is None else {f"input_{name}": value for name, value in vars(steps).items()}
     try:
         with fed(files) as run:
             original = run.files.original
-            return plan_only(original.model, original.weights, MergeOptions()).plan
+            return plan_only(original.model, original.weights, MergeOptions(**given)).plan
     except BnfoldError:
         # Only --bn-dialect, say, makes sense of this network; then all layers are compared.
         return Plan()

@@ -55,7 +55,7 @@ class Reordered:
 
 @dataclass(frozen=True)
 class Turn:
-    """A layer whose blobs have to change.
+    """A layer that reads its channels in another order now.
 
     Attributes:
         layer: the layer.
@@ -70,7 +70,9 @@ class Turn:
     made: Order | None
 
     def apply(self) -> None:
-        """Change the layer's blobs."""
+        """Change the layer's blobs, if it has some."""
+        if not self.layer.blobs:
+            return
         if self.weighted is None:
             count = self.order.size
             blobs = [
@@ -95,7 +97,7 @@ class Turn:
 
 
 def turns(context: Context, value: Value, order: Order) -> list[Turn] | Reason:
-    """What must change so that a value may come in another order, or why that cannot be.
+    """Who must change, and how, so that a value may come in another order, or why that cannot be.
 
     Args:
         context: the network.
@@ -116,8 +118,7 @@ def turns(context: Context, value: Value, order: Order) -> list[Turn] | Reason:
                 return turn
             if turn is None:
                 continue
-            if turn.weighted is not None or turn.layer.blobs:
-                found.append(turn)
+            found.append(turn)
             if turn.made is not None:
                 made = turn.made
                 waiting.extend((top, made) for top in reader.tops)
@@ -184,6 +185,6 @@ def _numbers_channels(context: Context, layer: Layer, order: Order) -> bool:
     )
 
 
-def hosts(found: Sequence[Turn]) -> list[Layer]:
+def weighted_layers(found: Sequence[Turn]) -> list[Layer]:
     """The layers with weights among them, in order."""
     return [turn.layer for turn in found if turn.weighted is not None]

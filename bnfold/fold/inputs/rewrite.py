@@ -24,9 +24,9 @@ from bnfold.errors import BnfoldError
 from bnfold.fold.absorb.leaving import seen_by_others
 from bnfold.fold.absorb.search import Move, other_users
 from bnfold.fold.affines.affine import Affine
-from bnfold.fold.inputs.order import hosts, turns
+from bnfold.fold.inputs.order import turns, weighted_layers
 from bnfold.fold.inputs.steps import InputSteps, inputs_of
-from bnfold.fold.plan import Entry, Fate, Reason, reason_json
+from bnfold.fold.plan import Code, Entry, Fate, Reason, reason_json
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.weighted import WeightedLayer
 from bnfold.fold.weights import Dense
@@ -165,17 +165,28 @@ def _completed(context: Context, entry: Entry) -> Entry:
     if not isinstance(entry, InputFold) or entry.stays is None:
         return entry
     plan = context.plan
-    made = next(outcome for outcome in plan.outcomes if outcome.layer == entry.stays)
+    at = next(n for n, outcome in enumerate(plan.outcomes) if outcome.layer == entry.stays)
+    made = plan.outcomes[at]
     if made.fate in (Fate.KEPT, Fate.SCALE):
-        return replace(entry, reason=made.reason)
-    plan.outcomes.remove(made)
+        reason = entry.reason or _ahead(made.reason)
+        plan.outcomes[at] = replace(made, reason=reason)
+        return replace(entry, reason=reason)
+    del plan.outcomes[at]
     if made.fate is Fate.MERGED:
         (into,) = made.into
         why = next(outcome.reason for outcome in plan.outcomes if outcome.layer == into)
-        return replace(entry, stays=into, reason=why)
+        return replace(entry, stays=into, reason=_ahead(why))
     scaled = entry.steps.scale != 1 and not entry.scale_into
     scale_into = made.into if scaled else entry.scale_into
-    return replace(entry, stays=None, scale_into=scale_into, mean_into=made.into)
+    return replace(entry, stays=None, reason=None, scale_into=scale_into, mean_into=made.into)
+
+
+def _ahead(reason: Reason | None) -> Reason | None:
+    """The half of a reason that is news: nothing stands before an input that could take it in."""
+    if reason is None:
+        return None
+    _, _, ahead = reason.text.partition("; ahead: ")
+    return replace(reason, text=ahead or reason.text)
 
 
 def _refused(name: str, reason: Reason) -> BnfoldError:
@@ -199,7 +210,7 @@ def _turn_round(context: Context, value: Value, channels: int, entry: InputFold)
     if context.has_weights:
         for turn in found:
             turn.apply()
-    into = tuple(layer.name for layer in hosts(found))
+    into = tuple(layer.name for layer in weighted_layers(found))
     turned = tuple(turn.layer.name for turn in found if turn.made is not None)
     return replace(entry, order_into=into, turned=turned)
 
@@ -210,15 +221,16 @@ def _absorb(context: Context, value: Value, channels: int, entry: InputFold) -> 
     affine = steps.affine(channels)
     if affine.is_identity:
         return entry
-    hosts_of_all = _hosts_of(context, value, affine)
-    if hosts_of_all is not None:
-        into = _move(context, hosts_of_all, affine)
+    readers = _hosts_of(context, value, affine)
+    if isinstance(readers, list):
+        into = _move(context, readers, affine)
         scale_into = into if steps.scale != 1 else ()
         return replace(entry, scale_into=scale_into, mean_into=() if affine.is_shiftless else into)
+    entry = replace(entry, reason=readers)
     scale = Affine(affine.scale, np.zeros(channels))
-    hosts_of_scale = None if scale.is_identity else _hosts_of(context, value, scale)
-    if hosts_of_scale is not None:
-        entry = replace(entry, scale_into=_move(context, hosts_of_scale, scale))
+    hosts = _hosts_of(context, value, scale)
+    if isinstance(hosts, list) and not scale.is_identity:
+        entry = replace(entry, scale_into=_move(context, hosts, scale))
         affine = Affine(np.ones(channels), -steps.means(channels))
     return replace(entry, stays=_add_scale(context, value, affine))
 
@@ -230,15 +242,24 @@ def _move(context: Context, readers: Sequence[WeightedLayer], affine: Affine) ->
     return tuple(reader.layer.name for reader in readers)
 
 
-def _hosts_of(context: Context, value: Value, affine: Affine) -> list[WeightedLayer] | None:
-    """The layers that read an input, if all of them can take an affine in."""
+def _hosts_of(
+    context: Context, value: Value, affine: Affine
+) -> list[WeightedLayer] | Reason | None:
+    """The layers that read an input, if all of them can take an affine in, or why they cannot.
+
+    None where one of them has no weights: then it depends on what follows.
+    """
     found = []
     for layer in _reading(value):
         weighted = context.weighted(layer)
-        if weighted is None or value.readers.count(layer) > 1 or layer in context.misfits:
+        if weighted is None:
             return None
-        if weighted.input_refusal(affine) or other_users(context.net, [layer]):
-            return None
+        if value.readers.count(layer) > 1:
+            return Reason(Code.OTHER_READER, f"{layer} reads '{value.name}' twice")
+        refusal = context.misfits.get(layer) or weighted.input_refusal(affine)
+        refusal = refusal or other_users(context.net, [layer])
+        if refusal is not None:
+            return refusal
         found.append(weighted)
     return found
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Set
 
-from bnfold.graph import Layer, Value
-from bnfold.merging.onto.side import SQUASHED, Side, commutes, is_judge
+from bnfold.graph import LAYER_TYPES, Layer, Value
+from bnfold.merging.onto.side import Side, commutes, scores_of, serves_training
+
+_SCORES = {kind.scores for kind in LAYER_TYPES.values() if kind.scores}
 
 
 class Colours:
@@ -60,9 +62,9 @@ class Colours:
                 if top.is_output and top.name in named:
                     uses.append((number, top.name))
                 for reader in side.readers(top):
-                    if _squashes(reader):
-                        uses.append((number, SQUASHED.get(reader.type, reader.type)))
-                    elif not is_judge(reader):
+                    if scores_of(reader) in _SCORES:
+                        uses.append((number, scores_of(reader)))
+                    elif not serves_training(reader):
                         uses.append((number, below[reader], places[reader][side.through(top)]))
             key = self._key(side, layer)
             below[layer] = self._number(key, tuple(sorted(uses, key=repr)))
@@ -83,9 +85,3 @@ def _places(side: Side, layer: Layer) -> dict[Value, tuple[int, ...]]:
     for place, value in enumerate(side.reads(layer)):
         found[value] = (*found.get(value, ()), 0 if commutes(side.said[layer]) else place)
     return found
-
-
-def _squashes(layer: Layer) -> bool:
-    """Whether a layer at an end is a loss that squashes scores, or what is left of one."""
-    last = all(top.is_output for top in layer.tops)
-    return layer.type in SQUASHED or (layer.type in SQUASHED.values() and last)

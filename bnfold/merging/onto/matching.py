@@ -21,7 +21,7 @@ from bnfold.graph import Layer, Value
 from bnfold.merging.onto.colours import Colours
 from bnfold.merging.onto.differences import Differences
 from bnfold.merging.onto.said import Said, is_biased
-from bnfold.merging.onto.side import SQUASHED, Side, commutes, is_judge, is_source
+from bnfold.merging.onto.side import Side, commutes, is_source, serves_training
 
 _Key = tuple[Said, tuple[Hashable, ...]]
 
@@ -97,7 +97,7 @@ class _Matcher:
 
     def _is_read(self, value: Value) -> bool:
         """Whether an input is for the network itself, and not for what judges it."""
-        return any(not is_judge(reader) for reader in self.folded.readers(value))
+        return any(not serves_training(reader) for reader in self.folded.readers(value))
 
     def _offer(self, layer: Layer) -> None:
         """Have a layer of the folded network be found by what it says and reads."""
@@ -125,11 +125,11 @@ class _Matcher:
 
     def _loss_of(self, layer: Layer, reads: tuple[Value | None, ...]) -> Layer | None:
         """The loss of the folded network that computes this, too, before it looks at labels."""
-        if layer.type not in SQUASHED.values() or len(reads) != 1 or reads[0] is None:
+        if len(reads) != 1 or reads[0] is None:
             return None
         for reader in self.folded.readers(reads[0]):
             first = self.folded.through(reader.bottoms[0]) is reads[0]
-            if first and SQUASHED.get(reader.type) == layer.type:
+            if first and reader.kind.scores == layer.type:
                 same = layer.type != "Softmax" or _axis(reader) == _axis(layer)
                 return reader if same else None
         return None
@@ -142,7 +142,7 @@ class _Matcher:
                 continue
             readers = [self.folded.readers(top) for top in layer.tops]
             goes = all(each and training.issuperset(each) for each in readers) and bool(readers)
-            if not goes and not is_judge(layer):
+            if not goes and not serves_training(layer):
                 raise self.differences.of_rest(layer)
             training.add(layer)
         sources = [layer for layer in self.folded.net.layers if is_source(layer)]

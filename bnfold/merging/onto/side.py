@@ -10,30 +10,27 @@ from bnfold.fold import MergeOptions, Plan
 from bnfold.fold.driver import context_of
 from bnfold.fold.rewrite import Context
 from bnfold.fold.tidy import is_nothing
-from bnfold.graph import AffineForm, Ending, Layer, Net, Value, infer_shapes
+from bnfold.graph import AffineForm, Ending, Layer, Net, Value, infer_shapes, is_judge, loss_weight
 from bnfold.merging.naming import naming
 from bnfold.merging.onto.said import Said, said
-
-PROVIDED = ("DummyData", "Parameter")
-"""Types without bottoms whose values are the network's own, not given to it."""
-
-SQUASHED = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
-"""What a loss computes of its first bottom before it looks at labels, as a type of its own.
-
-Sources: BVLC caffe, src/caffe/layers/{softmax_loss,sigmoid_cross_entropy_loss}_layer.cpp.
-"""
 
 
 def is_source(layer: Layer) -> bool:
     """Whether a layer stands for what the network is given."""
-    return not layer.bottoms and layer.type not in PROVIDED
+    return not layer.bottoms and layer.kind.is_constant is None
 
 
-def is_judge(layer: Layer) -> bool:
+def serves_training(layer: Layer) -> bool:
     """Whether a layer only says how good the network is, or keeps a value from being printed."""
-    judges = layer.kind.ending is Ending.JUDGEMENT or layer.type == "Silence"
-    # Forks have losses of many names; those that count in training say by how much.
-    return judges or layer.type.endswith("Loss") or bool(layer.text.all("loss_weight"))
+    swallows = layer.kind.ending is Ending.NOTHING
+    return swallows or is_judge(layer) or loss_weight(layer) != 0
+
+
+def scores_of(layer: Layer) -> str:
+    """The type of the scores that a layer makes at an end, as one of its own or inside a loss."""
+    if layer.kind.scores:
+        return layer.kind.scores
+    return layer.type if all(top.is_output for top in layer.tops) else ""
 
 
 @dataclass

@@ -13,6 +13,7 @@ from conftest import EXAMPLE
 from fold.branches.branching import small_rep_vgg
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from models import Model
 from referencing import Registry, Resource
 
 import bnfold
@@ -141,6 +142,15 @@ def test_deploy(report_of, folder, pair):
     (folder / "images.prototxt").write_text(words + rest)
     code, report = report_of("deploy", "--model", folder / "images.prototxt")
     assert report["preprocess"] == {"crop": [8, 8]}
+
+
+def test_inspect_of_a_network_that_is_to_take_raw_pixels(report_of, tmp_path):
+    net = Model(seed=3).input("data", (1, 3, 8, 8)).conv("c", "data", 5, words="pad: 1")
+    options = ("--input-mean", "1,2,3", "--input-swap")
+    code, report = report_of("inspect", *net.save(tmp_path), *options)
+    assert code == 0
+    (found,) = report["inputs"]
+    assert (found["mean"], found["order_into"], found["code"]) == ([1, 2, 3], ["c"], "padding")
 
 
 def test_inspect_without_weights(report_of, pair):

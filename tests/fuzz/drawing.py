@@ -112,8 +112,9 @@ class Drawing(Affines, Hosts, Joins, Shapes):
             return Case(tuple(self.nodes), "prune", options, self.seed)
         forms = MergeOptions.forms()
         for option, (usual, one) in MergeOptions.declared().items():
-            # These two exclude each other, and the second is tested elsewhere.
-            free = isinstance(usual, bool) and option != "float32"
+            # One excludes another, and of the other the network takes other inputs than before;
+            # both are tested elsewhere.
+            free = isinstance(usual, bool) and option not in ("float32", "input_swap")
             if free and self.chance(0.15 if usual else 0.25):
                 options[option] = not usual
             elif option in forms and self.chance(0.25):

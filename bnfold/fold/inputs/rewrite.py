@@ -164,18 +164,19 @@ class FoldInputAtLast(FoldInput):
 def _completed(context: Context, entry: Entry) -> Entry:
     if not isinstance(entry, InputFold) or entry.stays is None:
         return entry
-    plan = context.plan
-    at = next(n for n, outcome in enumerate(plan.outcomes) if outcome.layer == entry.stays)
-    made = plan.outcomes[at]
+    outcomes = {outcome.layer: outcome for outcome in context.plan.outcomes}
+    made = outcomes.get(entry.stays)
+    if made is None:
+        return entry
+    at = context.plan.outcomes.index(made)
     if made.fate in (Fate.KEPT, Fate.SCALE):
         reason = entry.reason or _ahead(made.reason)
-        plan.outcomes[at] = replace(made, reason=reason)
+        context.plan.outcomes[at] = replace(made, reason=reason)
         return replace(entry, reason=reason)
-    del plan.outcomes[at]
+    del context.plan.outcomes[at]
     if made.fate is Fate.MERGED:
         (into,) = made.into
-        why = next(outcome.reason for outcome in plan.outcomes if outcome.layer == into)
-        return replace(entry, stays=into, reason=_ahead(why))
+        return replace(entry, stays=into, reason=_ahead(outcomes[into].reason))
     scaled = entry.steps.scale != 1 and not entry.scale_into
     scale_into = made.into if scaled else entry.scale_into
     return replace(entry, stays=None, reason=None, scale_into=scale_into, mean_into=made.into)

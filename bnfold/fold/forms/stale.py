@@ -141,8 +141,8 @@ def _stale(context: Context, layer: Layer) -> Iterator[tuple[Field, str]]:
             if not runs or field.name in _OF_LAYER or elsewhere:
                 yield field, field.name
         elif kind.is_message and isinstance(field.value, Message) and field.name not in _RULES:
-            trained = field.name == "param" or not runs or _is_of_another(layer, field.name)
-            yield from _inner(context, layer, field.value, kind.name, f"{field.name}.", trained)
+            idle = not runs or _is_of_another(layer, field.name)
+            yield from _inner(context, layer, field.value, kind.name, f"{field.name}.", idle)
 
 
 def _stock() -> Schema:
@@ -174,7 +174,7 @@ def _inner(
     """
     for field in text.fields:
         kind, where = _stock().kind(message, field.name), f"{path}{field.name}"
-        quiet = idle or _is_idle(context, layer, field)
+        quiet = idle or _is_idle(context, layer, field) or (message == "param" and kind is None)
         if kind is None or kind.fault(field):
             if quiet:
                 yield field, where

@@ -69,6 +69,7 @@ HARMFUL = {
     "an unknown field": ("pad_left: 1", "", "convolution_param.pad_left"),
     "an unknown message": ("", "more_param { a: 1 }", "more_param"),
     "an unknown plain field": ("", "more: 1", "more"),
+    "a wrong value of a param": ("", "param { share_mode: LOOSE }", "param.share_mode"),
     "a rule": ("", "exclude { more: 1 phase: TRAIN }", "exclude.more"),
 }
 

@@ -39,6 +39,7 @@ def merge(
     force: bool = False,
     require_complete: bool = False,
     verify: bool | VerifyOptions = False,
+    prove: bool = False,
     attest: PathLike | None = None,
     onto: PathLike | None = None,
     json_file: PathLike | None = None,
@@ -59,6 +60,8 @@ def merge(
         require_complete: write nothing if an affine layer is left, as it was or as one Scale.
         verify: run both networks in an engine, and write nothing unless they are the same
             function; a VerifyOptions says how.
+        prove: prove from the files that the two networks are one function, before the outputs take
+            their names; where that fails, they are written all the same, with a warning.
         attest: where to write an in-toto Statement about the outputs, too: what they were made of,
             what was folded, and what `verify` found.
         onto: write weights for this prototxt, which somebody else wrote, which stays as it is and
@@ -85,12 +88,16 @@ def merge(
         raise BnfoldError("a dry run writes no network to verify; choose one of the two")
     if verify and options.phase is not Phase.TEST:
         raise BnfoldError("engines run phase TEST, and so cannot verify a merge for TRAIN")
+    if prove and (dry_run or onto is not None):
+        what = "a dry run writes no network to prove" if dry_run else "a proof goes by names"
+        raise BnfoldError(f"{what}; leave out one of the two")
     if attest is not None and dry_run:
         raise BnfoldError("a dry run writes no network to attest; choose one of the two")
     with one_line_errors():
         job = MergeJob.of(model, weights, output_model, output_weights, options, onto=onto)
         targets = () if dry_run else job.targets
         told = {**vars(options), "require_complete": require_complete, "verify": verify}
+        told["prove"] = prove
         with recorded(
             job.inputs, targets,
             json_file=json_file, force=force, beside=attest, options=told,
@@ -98,6 +105,10 @@ def merge(
             report = job.rehearse() if dry_run else job.write(record.outputs)
             check_complete(report, require_complete)
             check_portable(report, options.portable == "refuse")
+            if prove:
+                from bnfold.proving.job import with_proof
+
+                report = with_proof(report, record.outputs, options)
             if verify:
                 from bnfold.checks.equality.verified_merge import verified
 

@@ -170,10 +170,10 @@ ALLOWED = {
     "outputs": {"errors", "printable"},
     "network_files": {"outputs", "errors"},
     "proof": {"prototxt", "caffemodel", "errors", "printable"},
-    "proving": {"proof", "network_files", "outputs", "summary"},
+    "proving": {"proof", "merging", "fold", "network_files", "outputs", "summary"},
     "runtimes": {"graph", "prototxt", "caffemodel", "errors", "import_path", "whole", "summary"},
     "merging": {
-        *("network_files", "outputs", "one_line", "summary", "spelling"),
+        *("proving", "network_files", "outputs", "one_line", "summary", "spelling"),
         *("fold", "graph", "prototxt", "caffemodel", "errors"),
     },
     "reading": {

@@ -57,6 +57,12 @@ from bnfold.cli.options import (
 )
 @tolerance_option("For --verify: ")
 @click.option(
+    "--prove",
+    is_flag=True,
+    help="Prove from the files that both networks are one function; a warning says where that "
+    "fails.",
+)
+@click.option(
     "--require-complete",
     is_flag=True,
     help="If a batch norm or another per-channel layer stays, in whatever form, write nothing and "
@@ -79,6 +85,7 @@ def merge(
     dry_run: bool,
     verify: bool,
     tolerances: Sequence[tuple[str, float]],
+    prove: bool,
     require_complete: bool,
     attest: Path | None,
     runtime: str,
@@ -123,6 +130,7 @@ def merge(
             force=force,
             require_complete=require_complete,
             verify=how or False,
+            prove=prove,
             attest=attest,
             onto=onto,
             json_file=json_target.file,

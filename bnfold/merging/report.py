@@ -18,6 +18,7 @@ from bnfold.summary import Summary
 
 if TYPE_CHECKING:
     from bnfold.graph.readers import Problem
+    from bnfold.proving.report import Proof
 
 JSON_FORMAT = "bnfold.report/1"
 """The name and version of the JSON object; the version rises when a key changes meaning."""
@@ -122,6 +123,7 @@ class Report(Summary):
         onto: what was found of the prototxt that the weights are for, where one was given.
         unportable: what stock Caffe does not know of the new network, by the lines of the new
             prototxt; None where nobody asked.
+        proof: whether the two networks were proved to be one function; None where nobody asked.
     """
 
     model: Path
@@ -134,6 +136,7 @@ class Report(Summary):
     after: Counts
     onto: Onto | None = field(default=None, kw_only=True)
     unportable: tuple[Problem, ...] | None = field(default=None, kw_only=True)
+    proof: Proof | None = field(default=None, kw_only=True)
 
     @property
     def standing(self) -> tuple[Outcome, ...]:
@@ -170,6 +173,7 @@ class Report(Summary):
                 if always or self.plan.of_type(kind)
             },
             **({} if self.unportable is None else {"unportable": self._unportable_json()}),
+            **({} if self.proof is None else {"proof": self.proof.to_json()}),
             "warnings": list(self.plan.warnings),
             "before": asdict(self.before),
             "after": asdict(self.after),

@@ -56,6 +56,8 @@ def closing(report: Report) -> list[str]:
     lines += unportable(report)
     if report.unportable is not None and not report.unportable:
         lines.append("stock Caffe 1.0 knows every type, field and value of the result")
+    if report.proof is not None and report.proof.proved:
+        lines += report.proof.lines()
     if report.output_model is not None:
         lines.append(f"wrote {report.output_model} and {report.output_weights}")
     elif report.onto is not None and report.output_weights is not None:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from bnfold.network_files import PairFiles
+from bnfold.network_files import NetworkFiles, PairFiles
+from bnfold.outputs import Outputs
 from bnfold.proof import Ending, Reading, Step, attempt
 from bnfold.proving.report import Break, Proof, ProvedLayer
+
+if TYPE_CHECKING:
+    from bnfold.fold import MergeOptions
+    from bnfold.merging.report import Report
+
+ULPS = 1.0
+"""By how many units in the last place a stored number may be off, unless somebody says so."""
 
 
 def prove_files(
@@ -28,6 +38,36 @@ def prove_files(
         layers=tuple(_layer(step) for step in findings.steps),
         ends=None if ending is None else _break(ending),
     )
+
+
+def with_proof(report: Report, outputs: Outputs, options: MergeOptions) -> Report:
+    """The report of a merge whose outputs have not taken their names yet, with the proof of it.
+
+    A merge is right whether it can be proved or not: what cannot is a warning.
+
+    Args:
+        report: what the merge did; its outputs are the names that they will take.
+        outputs: holds the files.
+        options: what it was made with.
+    """
+    assert report.weights is not None
+    assert report.output_model is not None
+    assert report.output_weights is not None
+    original = NetworkFiles(report.model, report.weights)
+    files = map(outputs.pending, (report.output_model, report.output_weights))
+    reading = Reading(options.phase.value, options.eps, options.bn_dialect)
+    try:
+        pair = PairFiles(original, NetworkFiles(*files))
+        proof = prove_files(pair, reading, options.treat_as, ULPS)
+    except Exception as error:
+        # Nothing that goes wrong in a second opinion may keep anybody from the first.
+        why = outputs.by_target(str(error) or type(error).__name__)
+        report.plan.warnings.append(f"the network was written, and not proved: {why}")
+        return report
+    proof = replace(proof, folded_model=report.output_model, folded_weights=report.output_weights)
+    if not proof.proved:
+        report.plan.warnings.append(f"the network was written, but {proof.failure}")
+    return replace(report, proof=proof)
 
 
 def _layer(step: Step) -> ProvedLayer:

@@ -40,6 +40,7 @@ from bnfold.fold.option import (
 )
 from bnfold.fold.plan import Entry
 from bnfold.fold.rewrite import OptionalRewrite
+from bnfold.fold.strides.move import MoveStrides
 from bnfold.fold.tidy import Tidy, TidyAtLast
 from bnfold.graph import LAYER_TYPES, Phase
 
@@ -105,6 +106,7 @@ class MergeOptions:
         {name: [ActivationsAsStock, RoundUpAndCut, RemoveStale] for name in ("refuse", "warn")},
         bare="refuse",
     )
+    strides: bool = switch(MoveStrides)
     engine_caffe: bool = switch(EngineCaffe)
     collapse: bool = option(True, Collapse.help)
     branches: bool = switch(MergeBranches)

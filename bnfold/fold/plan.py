@@ -172,7 +172,8 @@ class Code(str, Enum):
         "more-work",
         (
             "Parallel branches: the one convolution would take more multiplications than they "
-            "do together. The reason gives both numbers."
+            "do together. The reason gives both numbers. For strides: to subsample what the sum "
+            "reads besides would take more operations than it saves."
         ),
     )
     UNKNOWN_LAYER = (

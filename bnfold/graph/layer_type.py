@@ -181,6 +181,8 @@ class LayerType(NamedTuple):
         reads_late: whether it still reads its bottoms when it has begun to write its top, so that
             in place it computes something else.
         keeps_memory: whether it gives out the same memory for the next input, not written anew.
+        places: whether what it makes at a place, a point of the axes behind the channels, is made
+            of that place of its bottoms alone; None where it never is, and for affine types.
         ending: what it gives out at the end of a network.
         scores: for a loss that makes scores of its first bottom before it compares them, the type
             of layer that makes them and needs no labels.
@@ -211,6 +213,7 @@ class LayerType(NamedTuple):
     shares_memory: Question | None = None
     reads_late: bool = False
     keeps_memory: bool = False
+    places: Question | None = None
     ending: Ending | None = None
     scores: str = ""
 
@@ -252,6 +255,11 @@ class LayerType(NamedTuple):
         """
         one = len(layer.bottoms) == 1
         return one and self.shares_memory is not None and self.shares_memory(layer)
+
+
+def each_place(layer: Layer) -> bool:
+    """Every layer of a type makes each place of that place of its bottoms alone."""
+    return True
 
 
 def words(text: str) -> Fields:

@@ -481,6 +481,31 @@ class Net:
             raise fields[0].error("the inputs stand below the layers; move them up")
         return fields[first - 1]
 
+    def put_between(
+        self, value: Value, readers: Sequence[Layer], kind: LayerType, name: str
+    ) -> Layer:
+        """Have some readers of a value read instead what a new layer makes of it.
+
+        It stands in front of the first of them. `look_at_order_anew` must follow, once for any
+        number of new layers.
+
+        Args:
+            value: what the new layer reads.
+            readers: those who are to read its top.
+            kind: its type.
+            name: its name and that of its top, which no layer and no value has.
+
+        Returns:
+            The new layer.
+        """
+        place = self._layers.index(min(readers, key=lambda layer: layer.index))
+        top = Value(name, None)
+        top.readers = [reader for reader in value.readers if reader in readers]
+        value.readers = [reader for reader in value.readers if reader not in readers]
+        for reader in dict.fromkeys(readers):
+            reader.bottoms = [top if one is value else one for one in reader.bottoms]
+        return self.put_behind(self._layers[place - 1], kind, name, [value], [top])
+
     def look_at_order_anew(self) -> None:
         """Number all layers in the order in which they stand, once some were added."""
         ordered = merge(self._layers, self.outside, key=lambda layer: layer.index)

@@ -456,6 +456,22 @@ def layout_is_told(lab: Lab, record: LayerType, drawn: Drawn, rng) -> bool:
     return close(found[:, 1], np.full_like(found[:, 1], bias[1]))
 
 
+def places_are_made_by_themselves(lab: Lab, record: LayerType, drawn: Drawn, rng) -> bool:
+    """Of every second place of the bottoms, the layer makes every second place of the tops."""
+    layer, _, _ = layer_of(drawn, record)
+    if record.places is None or not record.places(layer):
+        return True
+    if any(len(shape) != 4 for shape in drawn.shapes):
+        return True
+    feeds = feeds_of(drawn, rng)
+    fewer = {name: np.ascontiguousarray(array[..., ::2, ::2]) for name, array in feeds.items()}
+    small = dataclasses.replace(
+        drawn, shapes=[fewer[name].shape for name in drawn.bottoms], feeds={}
+    )
+    found, other = lab.outputs(drawn, feeds), lab.outputs(small, fewer)
+    return all(close(one[..., ::2, ::2], two) for one, two in zip(found, other, strict=True))
+
+
 CLAIMS = (
     shapes_follow,
     memory_is_told,
@@ -464,6 +480,7 @@ CLAIMS = (
     zeros_stay,
     channels_are_kept_apart,
     layout_is_told,
+    places_are_made_by_themselves,
 )
 
 
@@ -490,6 +507,11 @@ WRONG = {
     "another function": ("TanH", function_is_told, {"function": LAYER_TYPES["Sigmoid"].function}),
     "zeros that do not stay": ("Sigmoid", zeros_stay, {"keeps_zeros": True}),
     "channels that are mixed": ("LRN", channels_are_kept_apart, {"channels": ChannelRole.KEPT}),
+    "places that are mixed": (
+        "Pooling",
+        places_are_made_by_themselves,
+        {"places": lambda layer: True},
+    ),
     "another layout": ("Deconvolution", layout_is_told, {"layout": Layout.CONVOLUTION}),
 }
 
@@ -497,7 +519,7 @@ WRONG = {
 @pytest.mark.parametrize("what", WRONG)
 def test_a_record_that_says_something_else_is_found(what, lab):
     kind, claim, wrong = WRONG[what]
-    record = dataclasses.replace(record_of(kind), **wrong)
+    record = record_of(kind)._replace(**wrong)
     assert not all(claim(lab, record, drawn, rng) for drawn, rng in drawn_layers(kind))
 
 

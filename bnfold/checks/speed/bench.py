@@ -7,7 +7,7 @@ Everything else is as its users have it; Winograd's convolutions are on in both.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bnfold.aliases import PathLike
@@ -28,6 +28,7 @@ from bnfold.checks.speed.rounds import (
 from bnfold.checks.speed.spread import spread
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions
+from bnfold.fold.strides.unread import unread_shares
 from bnfold.graph import infer_shapes
 from bnfold.merging.reading import read_net
 from bnfold.merging.report import Counts
@@ -90,6 +91,7 @@ def bench(
         with recorded(files.all, json_file=json_file, force=force, options=options) as record:
             files.ready()
             before, after = _counts(files.original), _counts(files.folded)
+            job = job._replace(unread=_unread(files.original))
             with pick(
                 runtime, files.networks, threads=threads, caffe_root=caffe_root
             ) as picked:  # fmt: skip
@@ -121,6 +123,7 @@ class _Job(NamedTuple):
     threads: int | None
     caffe_root: PathLike | None
     tell: StageProgress
+    unread: Mapping[str, float] = {}
 
     def run(self, engine: Runtime, settings: Sequence[Setting]) -> list[Rounds]:
         """Run both networks in every setting."""
@@ -130,7 +133,7 @@ class _Job(NamedTuple):
             def tell(done: float, number: int = number) -> None:
                 self.tell("time", (number + done) / len(settings))
 
-            found.append(compare(engine, self.pairs, setting, tell))
+            found.append(compare(engine, self.pairs, setting, tell, self.unread))
         return found
 
     def weigh(
@@ -170,6 +173,11 @@ def _counts(files: NetworkFiles) -> Counts:
     with open_weights(files.weights) as stored:
         net = read_net(files.model, MergeOptions(), stored)
         return Counts.of(net, infer_shapes(net), files.weights.stat().st_size)
+
+
+def _unread(files: NetworkFiles) -> Mapping[str, float]:
+    with open_weights(files.weights) as stored:
+        return unread_shares(read_net(files.model, MergeOptions(), stored))
 
 
 def _check_fit(batch: int | None, seconds: float, repeats: int | None) -> None:

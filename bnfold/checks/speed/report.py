@@ -39,8 +39,8 @@ class Comparison:
         fusion: whether the engine may merge layers on its own; None for one that cannot.
         original, folded: the networks.
         ratio: seconds of the folded network over those of the original, within each round.
-        limit: the ratio if the removed layers had cost the folded network nothing and changed
-            nothing else; None where the engine has no profile.
+        limit: the ratio if the removed layers, and results that nobody reads, had cost the folded
+            network nothing; None where the engine has no profile.
         merged_by_engine: how many of the removed layers the engine had merged into others, and so
             ran in no time, in the original already; None where the engine has no profile.
     """

@@ -61,12 +61,14 @@ class Rounds:
         removed: the layers that the original runs and the folded network does not.
         original, folded: seconds of a forward pass.
         profiles: seconds of each layer of the original; empty where the engine has no profile.
+        unread: the share of each layer's work in the original whose results nobody reads.
     """
 
     removed: tuple[str, ...] = ()
     original: list[float] = field(default_factory=list)
     folded: list[float] = field(default_factory=list)
     profiles: list[Mapping[str, float]] = field(default_factory=list)
+    unread: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ratios(self) -> list[float]:
@@ -75,17 +77,20 @@ class Rounds:
 
     @property
     def limits(self) -> list[float]:
-        """The ratio if all that the fold did was to save the time of the removed layers.
+        """The ratio if all that the fold did was to save the time of what need not be computed.
 
-        The original's time less what its profile gives to those, over the original's time. Both
+        The original's time less what its profile gives to the removed layers and, of the others, to
+        results that nobody reads (`merge --strides`), over the original's time. Both
         are taken from the profiled pass, whose stop watch costs every layer a little: for
         layers of microseconds that is much, and a pass without it would not compare.
         """
         found = []
         for profile in self.profiles:
             whole = sum(profile.values())
-            removed = sum(profile[name] for name in self.removed)
-            found.append(1 - removed / whole if whole else 1.0)
+            saved = sum(profile[name] for name in self.removed)
+            left = self.unread.keys() & profile.keys() - set(self.removed)
+            saved += sum(profile[name] * self.unread[name] for name in sorted(left))
+            found.append(1 - saved / whole if whole else 1.0)
         return found
 
     @property
@@ -101,6 +106,7 @@ def compare(
     pairs: tuple[Network, Network],
     setting: Setting,
     tell: Callable[[float], None] = lambda done: None,
+    unread: Mapping[str, float] | None = None,
 ) -> Rounds:
     """Run an original and a folded network in turns, after passes that are not counted.
 
@@ -109,6 +115,7 @@ def compare(
         pairs: the original and the folded network.
         setting: what to feed and how long.
         tell: told after each round how much is done, from 0 to 1.
+        unread: the share of each layer's work in the original whose results nobody reads.
 
     Raises:
         EngineError: the engine fails on one of them.
@@ -120,7 +127,7 @@ def compare(
         for session in (original, folded):
             session.feed(setting.feeds)
         _warm_up(original, folded)
-        rounds = Rounds(removed_layers(original, folded))
+        rounds = Rounds(removed_layers(original, folded), unread=unread or {})
         turns = [
             lambda: rounds.original.append(original.forward()),
             lambda: rounds.folded.append(folded.forward()),

@@ -14,6 +14,7 @@ from bnfold.graph.layer_type import (
     LayerType,
     Passes,
     Question,
+    each_place,
     words,
 )
 from bnfold.graph.shape_rules import alike, same
@@ -45,6 +46,7 @@ def _function(
         passes=passes,
         channels=ChannelRole.KEPT,
         function=function,
+        places=each_place,
         ending=ending,
     )
 
@@ -128,5 +130,6 @@ RECORDS = (
         cost=cost_rules.prelu,
         passes=Passes.POSITIVE_SCALE,
         channels=ChannelRole.NUMBERED,
+        places=each_place,
     ),
 )

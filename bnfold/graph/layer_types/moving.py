@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from bnfold.graph import cost_rules, shape_rules
-from bnfold.graph.layer_type import ChannelRole, Dialect, LayerType, Passes, words
+from bnfold.graph.layer_type import (
+    ChannelRole,
+    Dialect,
+    LayerType,
+    Passes,
+    each_place,
+    words,
+)
 from bnfold.graph.net import Layer
 from bnfold.graph.shape_rules import alike
 from bnfold.graph.words import Words
+
+
+def _joins_channels(layer: Layer) -> bool:
+    """Whether a Concat joins axis 1, in either spelling."""
+    param = layer.param("concat_param")
+    return bool((param.concat_dim if param.HasField("concat_dim") else param.axis) == 1)
+
+
+def _cuts_channels(layer: Layer) -> bool:
+    """Whether a Slice cuts axis 1, in either spelling."""
+    param = layer.param("slice_param")
+    return bool((param.slice_dim if param.HasField("slice_dim") else param.axis) == 1)
 
 
 def _keeps_order(layer: Layer) -> bool:
@@ -25,6 +44,7 @@ RECORDS = (
         passes=Passes.JOINED,
         channels=ChannelRole.JOINED,
         shares_memory=lambda layer: True,
+        places=_joins_channels,
     ),
     LayerType(
         "Crop",
@@ -45,6 +65,7 @@ RECORDS = (
         is_free=cost_rules.is_in_place,
         passes=Passes.EVERYTHING,
         channels=ChannelRole.KEPT,
+        places=each_place,
     ),
     LayerType(
         "Flatten",
@@ -79,6 +100,7 @@ RECORDS = (
         shape=alike(shape_rules.same),
         keeps_shape=True,
         cost=cost_rules.move,
+        places=each_place,
     ),
     LayerType(
         "Slice",
@@ -88,6 +110,7 @@ RECORDS = (
         cost=cost_rules.move,
         channels=ChannelRole.CUT,
         shares_memory=lambda layer: len(layer.tops) == 1,
+        places=_cuts_channels,
     ),
     LayerType(
         "Split",
@@ -97,6 +120,7 @@ RECORDS = (
         passes=Passes.EVERYTHING,
         channels=ChannelRole.KEPT,
         shares_memory=lambda layer: True,
+        places=each_place,
     ),
     LayerType(
         "Tile",

@@ -10,8 +10,11 @@ from bnfold.graph.layer_type import (
     Ending,
     LayerType,
     Passes,
+    Question,
+    each_place,
     words,
 )
+from bnfold.graph.net import Layer
 from bnfold.graph.shape_rules import AlikeRule, alike
 
 
@@ -26,6 +29,7 @@ def _numbers(
     channels: ChannelRole = ChannelRole.UNKNOWN,
     keeps_zeros: bool = False,
     reads_late: bool = False,
+    places: Question | None = None,
     ending: Ending | None = None,
 ) -> LayerType:
     return LayerType(
@@ -39,8 +43,14 @@ def _numbers(
         channels=channels,
         keeps_zeros=keeps_zeros,
         reads_late=reads_late,
+        places=places,
         ending=ending,
     )
+
+
+def _is_across_channels(layer: Layer) -> bool:
+    """Whether an LRN looks at the neighbours among the channels, not among the places."""
+    return bool(layer.param("lrn_param").norm_region == 0)
 
 
 RECORDS = (
@@ -52,6 +62,7 @@ RECORDS = (
         passes=Passes.COMBINED,
         channels=ChannelRole.TIED,
         reads_late=True,
+        places=each_place,
     ),
     _numbers("Axpy", {}, shape_rules.axpy, cost_rules.axpy, Dialect.FORKS),
     _numbers(
@@ -62,6 +73,7 @@ RECORDS = (
         channels=ChannelRole.ACROSS,
         keeps_zeros=True,
         reads_late=True,
+        places=_is_across_channels,
     ),
     _numbers(
         "MVN",

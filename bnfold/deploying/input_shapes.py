@@ -25,12 +25,12 @@ class InputShape:
     """The shape of an input.
 
     Attributes:
-        value: what it provides.
+        name: the name of its blob.
         shape: the lengths of its axes.
         told_by: what told them.
     """
 
-    value: Value
+    name: str
     shape: ArrayShape
     told_by: str
 
@@ -95,7 +95,7 @@ class ShapeFinder:
         asked = self._asked.get(value.name)
         if asked is not None:
             self._check_asked(layer, value, asked, told)
-            return InputShape(value, asked, "--input")
+            return InputShape(value.name, asked, "--input")
         by = "its own parameters"
         if told is not None and len(told) == 4:
             told = (self._batch, *told[1:])
@@ -111,7 +111,7 @@ class ShapeFinder:
             return None
         shape = tuple(length for length in told if length is not None)
         self._check_channels(value, shape)
-        return InputShape(value, shape, by)
+        return InputShape(value.name, shape, by)
 
     def _check_asked(
         self, layer: Layer, value: Value, asked: ArrayShape, told: Shape | None
@@ -195,7 +195,7 @@ def _check_mean(layer: Layer, told: Shape, mean: MeanImage) -> None:
 
 def _crops(layer: Layer) -> bool:
     names = ("transform_param", "data_param", "image_data_param", "window_data_param")
-    return any(Words.of(layer, name).integer("crop_size") for name in names)
+    return any(Words.of(layer, name).length("crop_size") for name in names)
 
 
 def _filled(told: Shape, mean: MeanImage) -> Shape:

@@ -30,9 +30,7 @@ def become_inputs(document: Document, layer: Layer, shapes: Sequence[InputShape]
     else:
         _retype(document, layer, shapes)
     return [
-        Change.of(
-            Action.INPUT, layer, f"'{one.value.name}' is {words_of(one.shape)}, by {one.told_by}"
-        )
+        Change.of(Action.INPUT, layer, f"'{one.name}' is {words_of(one.shape)}, by {one.told_by}")
         for one in shapes
     ]
 
@@ -54,8 +52,8 @@ def leave_out_labels(document: Document, net: Net, training: Training) -> list[C
             _remove_tops(document, layer, gone)
         names = ", ".join(f"'{layer.tops[at].name}'" for at in gone)
         changes.append(Change.of(Action.REMOVED, layer, f"only judges read {names}"))
-    _undeclare(document, {value.name for value in net.inputs if training.is_judged(value)})
-    return changes
+    judged = {value.name for value in net.inputs if training.is_judged(value)}
+    return changes + _undeclare(document, judged)
 
 
 def words_of(shape: Iterable[int]) -> str:
@@ -65,7 +63,7 @@ def words_of(shape: Iterable[int]) -> str:
 
 def _retype(document: Document, layer: Layer, shapes: Sequence[InputShape]) -> None:
     """Make an Input layer of a data layer; its parameters go, and the shapes take their place."""
-    names = {one.value.name for one in shapes}
+    names = {one.name for one in shapes}
     document.replace(layer.text.all("type")[0], "Input")
     for field in layer.text.all("top"):
         if field.string() not in names:
@@ -88,7 +86,7 @@ def _declare(document: Document, layer: Layer, shapes: Sequence[InputShape]) -> 
     document.remove(layer.field)
     dims = not root.all("input_shape") and all(len(one.shape) == 4 for one in shapes)
     for one in shapes:
-        document.add(root, "input", one.value.name, after=_last(root.all("input")) or layer.field)
+        document.add(root, "input", one.name, after=_last(root.all("input")) or layer.field)
         if dims:
             place = _last(root.all("input_dim")) or layer.field
             for length in one.shape:
@@ -114,9 +112,9 @@ def _remove_tops(document: Document, layer: Layer, gone: Sequence[int]) -> None:
             document.remove(shapes[at])
 
 
-def _undeclare(document: Document, names: set[str]) -> None:
+def _undeclare(document: Document, names: set[str]) -> list[Change]:
     """Take `input` fields out, with their shapes."""
-    root = document.root
+    root, changes = document.root, []
     inputs, shapes, dims = root.all("input"), root.all("input_shape"), root.all("input_dim")
     for at, field in enumerate(inputs):
         if field.string() not in names:
@@ -125,6 +123,9 @@ def _undeclare(document: Document, names: set[str]) -> None:
         stale = shapes[at : at + 1] if shapes else dims[4 * at : 4 * at + 4]
         for each in stale:
             document.remove(each)
+        name = field.string()
+        changes.append(Change(Action.REMOVED, name, "input", field.line, "only judges read it"))
+    return changes
 
 
 def declared_shapes(net: Net) -> dict[str, ArrayShape]:

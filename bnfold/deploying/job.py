@@ -20,6 +20,7 @@ from bnfold.fold import MergeOptions
 from bnfold.graph import Net, build
 from bnfold.graph.phase import Phase
 from bnfold.merging.job import MergeJob, compute_only
+from bnfold.merging.naming import check_suffix
 from bnfold.merging.reading import check_belonging
 from bnfold.merging.report import Report
 from bnfold.network_files import default_name
@@ -158,6 +159,7 @@ class DeployJob:
                 return replace(report, merged=merged)
             outputs.write(self.files.output_model, deployed.net.document.to_bytes())
             if deployed.stored is not None and self.files.output_weights is not None:
+                check_suffix(self.files.output_weights, deployed.stored)
                 with outputs.open(self.files.output_weights) as descriptor:
                     deployed.stored.write(descriptor, deployed.edits)
             return report

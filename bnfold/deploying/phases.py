@@ -36,7 +36,10 @@ def read_net(
         try:
             return build(document, Phase.TRAIN, weights), Phase.TRAIN
         except NotProducedError:
-            raise error from None
+            raise error.but(
+                "nor does it run in the other phase; if a rule asks for a stage, begin the file "
+                'with state { stage: "..." }'
+            ) from None
 
 
 def leave_out(document: Document, net: Net, phase: Phase) -> list[Change]:

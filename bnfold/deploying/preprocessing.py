@@ -55,7 +55,7 @@ def layer_options(layer: Layer, model: Path) -> PreprocessOptions:
     mean_file = mean_path(layer, model)
     means = () if transform.text is None else transform.text.all("mean_value")
     scale = transform.number("scale", own.number("scale", 1.0))
-    side = transform.integer("crop_size") or own.integer("crop_size")
+    side = transform.length("crop_size") or own.length("crop_size")
     gray = True if transform.boolean("force_gray", False) else None
     if transform.boolean("force_color", False):
         gray = False

@@ -79,8 +79,7 @@ class DeployReport(Summary):
             done.append(f"{plural(self.modernised, 'place')} modernised")
         lines = [f"read in phase {self.phase.value}: {', '.join(done) or 'nothing to change'}"]
         lines += [
-            f"input '{one.value.name}' {words_of(one.shape)}, by {one.told_by}"
-            for one in self.inputs
+            f"input '{one.name}' {words_of(one.shape)}, by {one.told_by}" for one in self.inputs
         ]
         words = [] if self.preprocess is None else preprocessing_words(self.preprocess)
         if words:
@@ -101,7 +100,7 @@ class DeployReport(Summary):
             "output_weights": _text(self.output_weights),
             "phase": self.phase.value,
             "inputs": [
-                {"name": one.value.name, "shape": list(one.shape), "told_by": one.told_by}
+                {"name": one.name, "shape": list(one.shape), "told_by": one.told_by}
                 for one in self.inputs
             ],
             "preprocess": None if self.preprocess is None else to_json(self.preprocess),

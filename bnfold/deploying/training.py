@@ -116,7 +116,7 @@ def _labels(net: Net, training: Training, asked: Container[str]) -> tuple[set[Va
 
 
 def _judges(layer: Layer, training: Training, sure: set[Value], likely: set[Value]) -> bool:
-    if _is_loss(layer) or sure.issuperset(layer.bottoms):
+    if _is_loss(layer):
         return True
     if _has_weights(layer):
         return False

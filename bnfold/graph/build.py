@@ -16,6 +16,11 @@ from bnfold.prototxt import Document, Field, PrototxtError
 class NotProducedError(PrototxtError):
     """A layer reads what no layer above it produces; one that does not run in the phase would."""
 
+    def but(self, advice: str) -> PrototxtError:
+        """The same error with other advice."""
+        fact = self.reason.rpartition("; ")[0]
+        return PrototxtError(self.path, self.line, self.column, f"{fact}; {advice}")
+
 
 def build(
     document: Document,
@@ -200,8 +205,8 @@ class _Builder:
             if any(top.string() == name for top in other.text.all("top")):
                 place = self.document.path, bottom.line, bottom.column
                 why = (
-                    f"{reads}: {other} on line {other.line} would, and does not run in it; is this "
-                    "a training definition? `bnfold deploy` makes a deploy definition of it"
+                    f"{reads}: {other} on line {other.line} would, and does not run in it; of a "
+                    "training definition `bnfold deploy` makes a deploy definition"
                 )
                 return NotProducedError(*place, why)
         return self.document.error(bottom, f"{reads}; check the spelling of the bottom")

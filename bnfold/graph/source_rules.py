@@ -56,7 +56,7 @@ def image_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
     weiliu89/caffe, src/caffe/data_transformer.cpp (`InferBlobShape`); image_data_layer.cpp.
     """
     own = Words.of(layer, _own_message(layer))
-    batch = own.integer("batch_size") or (1 if layer.type == "ImageData" else None)
+    batch = own.length("batch_size") or (1 if layer.type == "ImageData" else None)
     transform = Words.of(layer, "transform_param")
     size = _crop(layer, transform, own) or resized(transform) or read_size(own)
     return [(batch, _channels(layer, transform, own), *(size or (None, None)))]
@@ -66,7 +66,7 @@ def window_data(layer: Layer, bottoms: Shapes = ()) -> list[Shape | None]:
     """Windows of images, warped to squares of the crop's size (window_data_layer.cpp)."""
     own, transform = Words.of(layer, "window_data_param"), Words.of(layer, "transform_param")
     size = _crop(layer, transform, own) or (None, None)
-    return [(own.integer("batch_size"), _channels(layer, transform, own), *size)]
+    return [(own.length("batch_size"), _channels(layer, transform, own), *size)]
 
 
 _OWN_MESSAGES = {
@@ -82,7 +82,7 @@ def _own_message(layer: Layer) -> str:
 
 def _crop(layer: Layer, transform: Words, own: Words) -> tuple[int, int] | None:
     """The size of the crop; before `transform_param` the layer's own message had it."""
-    side = transform.integer("crop_size") or own.integer("crop_size")
+    side = transform.length("crop_size") or own.length("crop_size")
     return (side, side) if side else None
 
 
@@ -92,13 +92,13 @@ def resized(transform: Words) -> tuple[int, int] | None:
     if len(resizes) != 1:
         return None
     resize = Words(resizes[0].message())
-    height, width = resize.integer("height"), resize.integer("width")
+    height, width = resize.length("height"), resize.length("width")
     return (height, width) if height and width and _is_whole(resize) else None
 
 
 def read_size(own: Words) -> tuple[int, int] | None:
     """The size that image files are resized to as they are read."""
-    height, width = own.integer("new_height"), own.integer("new_width")
+    height, width = own.length("new_height"), own.length("new_width")
     return (height, width) if height and width else None
 
 

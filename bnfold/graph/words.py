@@ -48,6 +48,11 @@ class Words(NamedTuple):
         field = None if self.text is None else self.text.get(name)
         return default if field is None else field.integer(bits=64)
 
+    def length(self, name: str) -> int | None:
+        """Return a field that counts pixels or images; None where it is not written, or 0."""
+        field = None if self.text is None else self.text.get(name)
+        return None if field is None else field.integer(signed=False) or None
+
     def number(self, name: str, default: float) -> float:
         """Return a float field, or `default` where it is not written."""
         field = None if self.text is None else self.text.get(name)

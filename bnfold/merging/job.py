@@ -14,7 +14,7 @@ from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, infer_shapes
-from bnfold.merging.naming import naming
+from bnfold.merging.naming import check_suffix, naming
 from bnfold.merging.portable import unportable
 from bnfold.merging.reading import read_net
 from bnfold.merging.report import Counts, Onto, Report, after_writing
@@ -154,7 +154,7 @@ class MergeJob(NamedTuple):
         return self._rehearse(self._fold(net, stored, None).with_edits(also or {}))
 
     def _write(self, outputs: Outputs, folding: Folding) -> Report:
-        self.check_suffix(folding.stored)
+        check_suffix(self.output_weights, folding.stored)
         with outputs.open(self.output_weights) as descriptor, naming(self.model):
             folding.stored.write(
                 descriptor,
@@ -167,21 +167,6 @@ class MergeJob(NamedTuple):
             outputs.write(self.output_model, folding.text)
         model = None if folding.text is None else self.output_model
         return self._report(folding, model, self.output_weights, size)
-
-    def check_suffix(self, stored: Weights) -> None:
-        """Refuse a name for the new weights that their format does not go with.
-
-        Raises:
-            BnfoldError: Caffe would take the file for another format.
-        """
-        # Caffe takes a name that ends in .h5, and no other, for HDF5 (BVLC caffe 1.0, net.cpp).
-        if stored.is_hdf5 == (self.output_weights.suffix == ".h5"):
-            return
-        kind, ends = ("HDF5", "ends") if stored.is_hdf5 else ("binary", "does not end")
-        raise BnfoldError(
-            f"{self.output_weights}: the weights are {kind}, and Caffe tells the format by the "
-            f"name; choose one that {ends} in .h5"
-        )
 
     def rehearse(self) -> Report:
         """Compute every output value and write none: what `write` refuses is refused."""

@@ -14,7 +14,7 @@ from bnfold.fold.channels.slim import Slimming, slim
 from bnfold.fold.driver import context_of
 from bnfold.graph import Net, infer_shapes
 from bnfold.merging.job import MergeJob, compute_only
-from bnfold.merging.naming import naming
+from bnfold.merging.naming import check_suffix, naming
 from bnfold.merging.reading import read_net
 from bnfold.merging.report import Counts, Report, after_writing
 from bnfold.outputs import Outputs, settle
@@ -74,7 +74,7 @@ class PruneJob:
         with self._pruned() as pruned:
             if self.merge:
                 return self._write_merged(outputs, pruned)
-            self.files.check_suffix(pruned.stored)
+            check_suffix(self.files.output_weights, pruned.stored)
             with outputs.open(self.files.output_weights) as descriptor, naming(self.files.model):
                 edits = weight_edits(pruned.net)
                 pruned.stored.write(descriptor, edits, float32=self.files.options.float32)

@@ -27,7 +27,7 @@ LOSS = 'layer { name: "loss" type: "EuclideanLoss" bottom: "conv" bottom: "label
 
 
 def shapes(report) -> dict[str, tuple[int, ...]]:
-    return {one.value.name: one.shape for one in report.inputs}
+    return {one.name: one.shape for one in report.inputs}
 
 
 # ---------------------------------------------------------------- what tells a shape
@@ -252,6 +252,13 @@ def test_a_size_that_the_mean_file_contradicts_is_refused(tmp_path):
     )
     with pytest.raises(BnfoldError, match="resizes to 9x9"):
         deployed(tmp_path, layer("ImageData", words) + CONV + LOSS)
+
+
+@pytest.mark.parametrize("crop", ["-8", "99999999999", "1.5"])
+def test_a_crop_that_is_none_is_refused(tmp_path, crop):
+    words = f"transform_param {{ crop_size: {crop} mean_value: [1, 2, 3] }}"
+    with pytest.raises(BnfoldError, match=r"net\.prototxt:1:\d+: crop_size"):
+        deployed(tmp_path, layer("Data", words) + CONV + LOSS)
 
 
 def test_an_input_that_is_there_keeps_its_shape(tmp_path):

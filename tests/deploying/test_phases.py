@@ -55,6 +55,17 @@ def test_a_blob_that_nobody_makes_in_any_phase_is_the_error_of_test(tmp_path):
         deployed(tmp_path, CONV.replace('"data"', '"dat"'))
 
 
+def test_a_file_whose_rules_ask_for_a_stage_is_told_to_name_it(tmp_path):
+    """As those of DIGITS, which have all forms of a network in one file."""
+    rule = 'include { stage: "val" }'
+    text = f"layer {{ {data_layer()} {rule} }}\n" + CONV
+    with pytest.raises(BnfoldError, match=r"if a rule asks for a stage") as caught:
+        deployed(tmp_path, text)
+    assert "bnfold deploy" not in str(caught.value)
+    _, text = deployed(tmp_path, 'state { stage: "val" }\n' + text)
+    assert 'type: "Input"' in text
+
+
 @pytest.mark.parametrize(
     ("kind", "words", "after"),
     [

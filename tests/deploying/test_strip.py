@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bnfold
+from bnfold import BnfoldError
 from bnfold.caffemodel import schema
 from tests.deploying.training import body, classification, data_layer, deployed, network
 
@@ -98,6 +99,12 @@ def test_gradients_and_weights_of_layers_that_are_gone_go(tmp_path, merge):
 def test_weights_stay_as_they_are_unless_they_are_stripped(tmp_path):
     report, _ = deployed(tmp_path, classification())
     assert report.output_weights.read_bytes() == report.weights.read_bytes()
+
+
+def test_a_name_that_the_format_does_not_go_with_is_refused(tmp_path):
+    with pytest.raises(BnfoldError, match=r"does not end in \.h5"):
+        deployed(tmp_path, classification(), output_weights=tmp_path / "x.h5")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_gradients_of_an_hdf5_file_go(tmp_path):

@@ -84,8 +84,25 @@ def test_what_may_be_a_part_of_the_network_stays(tmp_path, stays):
     with pytest.raises(BnfoldError, match=r"--input more:"):
         deployed(tmp_path, text, inputs=SHAPE)
     report, text = deployed(tmp_path, text, inputs={**SHAPE, "more": (1, 4, 1, 1)})
-    assert {one.value.name for one in report.inputs} == {"data", "more"}
+    assert {one.name for one in report.inputs} == {"data", "more"}
     assert set(names(stays)) - {"loss"} <= set(names(text))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        layer("Reshape", "label", "flat") + layer("Concat", "fc flat", "both"),
+        layer("InnerProduct", "label", "both"),
+    ],
+)
+def test_a_label_that_the_network_itself_reads_is_an_input(tmp_path, words):
+    text = DATA + conv("data", "fc") + words + layer("InnerProduct", "both", "last")
+    text += layer("SoftmaxWithLoss", "last label", "loss")
+    with pytest.raises(BnfoldError, match=r"how large 'label' is; give --input label:"):
+        deployed(tmp_path, text)
+    report, text = deployed(tmp_path, text, inputs={"label": (1,)})
+    assert {one.name: one.shape for one in report.inputs} == {"data": (1, 3, 8, 8), "label": (1,)}
+    assert '"prob"' in text
 
 
 @pytest.mark.parametrize("label", ["data", "label", "more"])
@@ -94,7 +111,7 @@ def test_what_only_judges_read_is_a_label_whatever_its_place(tmp_path, label):
     image = "label" if label == "data" else "data"
     text = HDF5 + conv(image, "fc") + layer("EuclideanLoss", f"fc {label}", "loss")
     report, _ = deployed(tmp_path, text, inputs={image: (1, 3, 8, 8)})
-    assert [one.value.name for one in report.inputs] == [image]
+    assert [one.name for one in report.inputs] == [image]
 
 
 def test_a_layer_between_scores_and_loss_that_needs_labels_goes(tmp_path):

@@ -13,7 +13,7 @@ rewritten field by field; all else is copied as it stands. A file is a binary Ne
 """
 
 from . import schema
-from .blobs import ArrayBlob, Blob, BlobSource
+from .blobs import ArrayBlob, Blob, BlobSource, Rounding
 from .edits import LayerEdit, NewLayer, ParamValue
 from .errors import CaffemodelError
 from .fields import v1_type
@@ -29,6 +29,7 @@ __all__ = [
     "LayerRecord",
     "NewLayer",
     "ParamValue",
+    "Rounding",
     "Weights",
     "open_weights",
     "schema",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from . import fields as f
+from .blobs import Rounding
 from .edits import LayerEdit, NewLayer
 from .errors import problem
 from .file import WeightsFile
@@ -83,11 +84,11 @@ class BinaryWeights(Weights):
         edits: Mapping[str, LayerEdit],
         *,
         additions: Sequence[NewLayer] = (),
-        float32: bool = False,
+        rounding: Rounding | None = None,
     ) -> None:
         """Write a changed copy: see Weights.write. What is not edited comes out byte for byte."""
         with self._file.unchanged():
-            write_weights(self._file, self.records, out, edits, additions, float32)
+            write_weights(self._file, self.records, out, edits, additions, rounding)
 
     def close(self) -> None:
         """Close the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -61,33 +62,93 @@ class ArrayBlob:
             yield flat[start : start + max_items]
 
 
-class Float32:
-    """A BlobSource with the values of another, rounded to float32."""
+@runtime_checkable
+class ComputedSource(BlobSource, Protocol):
+    """A BlobSource that can also give its values as they are computed, not yet rounded."""
 
-    dtype: np.dtype[Any] = np.dtype("<f4")
+    def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
+        """Yield the values flat and in order, float64, 1 to `max_items` at a time."""
+        ...
 
-    def __init__(self, source: BlobSource, path: str, layer: str, index: int) -> None:
+
+class Rounding:
+    """The one type that all blobs of a file are to be stored in.
+
+    dtype: float32, or float16.
+    vanished: how many values that are not zero became zero, by the layer they were written for.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        """Round to `dtype`."""
+        self.dtype: np.dtype[Any] = np.dtype(dtype).newbyteorder("<")
+        self._vanished: dict[tuple[str, int], int] = {}
+
+    @property
+    def vanished(self) -> Counter[str]:
+        """How many values that are not zero became zero, by layer, where there are some."""
+        found: Counter[str] = Counter()
+        for (layer, _), count in self._vanished.items():
+            found[layer] += count
+        return +found
+
+    def keeps(self, source: BlobSource) -> bool:
+        """Whether a blob is stored in this type already, where readers of it look for it."""
+        if isinstance(source, Blob) and self.dtype == np.float32:
+            return source.is_plain
+        return source.dtype == self.dtype
+
+    def note(self, layer: str, index: int, count: int) -> None:
+        """Note how many values of a blob became zero, each time that it is written."""
+        self._vanished[layer, index] = count
+
+
+class Rounded:
+    """A BlobSource with the values of another, each rounded once to the type of a Rounding."""
+
+    def __init__(
+        self, source: BlobSource, rounding: Rounding, path: str, layer: str, index: int
+    ) -> None:
         """Stand for `source`, which is to be blob `index` of `layer` in the file from `path`."""
-        self._source, self._path, self._layer, self._index = source, path, layer, index
+        self._source, self._rounding = source, rounding
+        self._path, self._layer, self._index = path, layer, index
         self.shape: tuple[int, ...] = tuple(source.shape)
+        self.dtype = rounding.dtype
 
     def chunks(self, max_items: int) -> Iterator[FloatArray]:
         """Yield the values flat and in order, at most `max_items` at a time.
 
-        Raises what the source does, and CaffemodelError for a value that float32 cannot hold.
+        Raises what the source does, and CaffemodelError for a value that the type cannot hold.
         """
-        for chunk in self._source.chunks(max_items):
-            with np.errstate(over="ignore"):
+        vanished = 0
+        for chunk in self._chunks(max_items):
+            with np.errstate(over="ignore", invalid="ignore"):
                 values = chunk.astype(self.dtype)
             if not np.array_equal(np.isinf(values), np.isinf(chunk)):
                 raise problem(
                     self._path,
                     f"blob {self._index} has values up to {np.abs(chunk).max():.3g}, more than "
-                    "float32 holds",
+                    f"{self.dtype.name} holds",
                     layer=self._layer,
-                    do="leave out --float32",
+                    do=f"leave out --{self.dtype.name}",
                 )
+            vanished += np.count_nonzero(chunk) - np.count_nonzero(values)
             yield values
+        self._rounding.note(self._layer, self._index, vanished)
+
+    def _chunks(self, max_items: int) -> Iterator[FloatArray]:
+        if not isinstance(self._source, ComputedSource):
+            yield from self._source.chunks(max_items)
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            for chunk in self._source.exact_chunks(max_items):
+                if not np.isfinite(chunk).all():
+                    raise problem(
+                        self._path,
+                        f"blob {self._index} has NaN or infinity among its values",
+                        layer=self._layer,
+                        do="the weights file is damaged",
+                    )
+                yield chunk
 
 
 class Blob(ABC):

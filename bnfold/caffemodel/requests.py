@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .blobs import MAX_AXES, Blob, BlobSource, Float32
-from .edits import LayerEdit
+from .blobs import MAX_AXES, BlobSource, Rounded, Rounding
+from .edits import LayerEdit, NewLayer
 from .errors import CaffemodelError, problem
 from .file import WeightsFile
 from .surface import LayerRecord
@@ -38,20 +38,28 @@ def refuse_unknown(
             raise problem(file.path, "has no record whose blobs could be replaced", layer=name)
 
 
-def in_float32(file: WeightsFile, record: LayerRecord, edit: LayerEdit) -> LayerEdit:
-    """Return `edit` with all blobs that `record` then has stored as plain float32."""
+def rounded(
+    file: WeightsFile, record: LayerRecord, edit: LayerEdit, rounding: Rounding
+) -> LayerEdit:
+    """Return `edit` with all blobs that `record` then has stored in one type."""
     blobs = record.blobs if edit.blobs is None else edit.blobs
-
-    def plain(source: BlobSource) -> bool:
-        return source.is_plain if isinstance(source, Blob) else source.dtype == np.float32
-
-    if edit.remove or all(map(plain, blobs)):
+    if edit.remove or all(map(rounding.keeps, blobs)):
         return edit
-    converted = (
-        source if plain(source) else Float32(source, file.path, record.name, index)
+    return edit._replace(blobs=_rounded(file, record.name, blobs, rounding))
+
+
+def rounded_addition(file: WeightsFile, layer: NewLayer, rounding: Rounding) -> NewLayer:
+    """Return a new layer with all its blobs stored in one type."""
+    return layer._replace(blobs=_rounded(file, layer.name, layer.blobs, rounding))
+
+
+def _rounded(
+    file: WeightsFile, layer: str, blobs: Sequence[BlobSource], rounding: Rounding
+) -> tuple[BlobSource, ...]:
+    return tuple(
+        source if rounding.keeps(source) else Rounded(source, rounding, file.path, layer, index)
         for index, source in enumerate(blobs)
     )
-    return edit._replace(blobs=tuple(converted))
 
 
 def checked_source(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import BinaryIO, Protocol
 
-from .blobs import Blob
+from .blobs import Blob, Rounding
 from .edits import LayerEdit, NewLayer
 
 
@@ -67,15 +67,15 @@ class Weights(ABC):
         edits: Mapping[str, LayerEdit],
         *,
         additions: Sequence[NewLayer] = (),
-        float32: bool = False,
+        rounding: Rounding | None = None,
     ) -> None:
         """Write the file to `out`, with `edits` made to the layers they name and `additions` added.
 
         out: a file descriptor, or a binary file that has one; written from its current position on.
         edits: by layer name; an edit applies to all records of that name, and one that brings no
             blobs is ignored if there is no such record.
-        float32: store all blobs as float32, where every reader looks for it, those included that no
-            edit changes.
+        rounding: the type to store all blobs in, those included that no edit changes: float32 where
+            every reader looks for it, or float16. It is told which values became zero.
 
         Records that are not edited stay as they are, as does all that is no record. Memory
         use does not grow with the file. Raises OSError from writing; CaffemodelError, before a byte

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
+from .blobs import Rounding
 from .edits import LayerEdit, NewLayer
 from .encode import edited_record, new_record
 from .errors import problem
 from .file import WeightsFile
 from .pieces import Copy, Piece, size_of
 from .records import MAX_MESSAGE, BinaryRecord
-from .requests import in_float32, refuse_own_file, refuse_unknown
+from .requests import refuse_own_file, refuse_unknown, rounded, rounded_addition
 from .second_thread import SecondThread
 from .stream import Output, compute, keep_arrays
 
@@ -25,10 +26,10 @@ def write_weights(
     out: int | BinaryIO,
     edits: Mapping[str, LayerEdit],
     additions: Sequence[NewLayer],
-    float32: bool,
+    rounding: Rounding | None,
 ) -> None:
     """Write `file` with its `records` changed to `out`: see Weights.write."""
-    pieces = list(_join(_plan(file, records, edits, additions, float32)))
+    pieces = list(_join(_plan(file, records, edits, additions, rounding)))
     size = size_of(pieces)
     if size > MAX_MESSAGE:
         raise problem(
@@ -62,7 +63,7 @@ def _plan(
     records: Sequence[BinaryRecord],
     edits: Mapping[str, LayerEdit],
     additions: Sequence[NewLayer],
-    float32: bool,
+    rounding: Rounding | None,
 ) -> Iterator[Piece]:
     """Yield the pieces of the new file, unjoined."""
     refuse_unknown(file, records, edits)
@@ -70,8 +71,8 @@ def _plan(
     for record in records:
         yield Copy(done, record.offset)
         edit = edits.get(record.name, _NO_EDIT)
-        if float32:
-            edit = in_float32(file, record, edit)
+        if rounding is not None:
+            edit = rounded(file, record, edit, rounding)
         if edit is _NO_EDIT:
             yield Copy(record.offset, record.end)
         elif not edit.remove:
@@ -80,6 +81,8 @@ def _plan(
     yield Copy(done, file.size)
     legacy = next((r.blobs[0].legacy_shape for r in records if r.blobs), False)
     for layer in additions:
+        if rounding is not None:
+            layer = rounded_addition(file, layer, rounding)
         yield from new_record(file, layer, records[-1].layout, legacy)
 
 

@@ -141,6 +141,11 @@ class MergeOptions:
         "Store all weights as plain float32, which every reader of Caffe files knows; "
         "without it, float16 and double stay where nothing changes.",
     )
+    float16: bool = option(
+        False,
+        "Store all weights as float16, half as large, which NVIDIA's Caffe and OpenCV read, and "
+        "few others.",
+    )
 
     def __post_init__(self) -> None:
         given: dict[str, Any] = {
@@ -163,10 +168,10 @@ class MergeOptions:
         if self.eps is not None and not 0 <= self.eps <= _LARGEST:
             raise BnfoldError(f"eps {self.eps}: must be a finite number that is not negative")
         InputSteps.chosen(self.input_mean, self.input_scale, self.input_swap, self.input_blob)
-        if self.keep_dtype and self.float32:
+        if self.keep_dtype + self.float32 + self.float16 > 1:
             raise BnfoldError(
-                "keeping the type of changed weights and making all float32 exclude each other; "
-                "choose one of the two"
+                "keeping the type of changed weights, making all float32 and making all float16 "
+                "exclude each other; choose one of them"
             )
         if self.bn_dialect not in (None, *BN_DIALECTS):
             expected = ", ".join(BN_DIALECTS)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bnfold.aliases import PathLike
-from bnfold.caffemodel import LayerEdit, NewLayer, Weights, open_weights
+from bnfold.caffemodel import LayerEdit, NewLayer, Rounding, Weights, open_weights
 from bnfold.errors import BnfoldError
 from bnfold.fold import MergeOptions, Plan, edit_document, fold, weight_additions, weight_edits
 from bnfold.graph import Net, infer_shapes
 from bnfold.merging.naming import check_suffix, naming
 from bnfold.merging.portable import unportable
 from bnfold.merging.reading import read_net
-from bnfold.merging.report import Counts, Onto, Report, after_writing
+from bnfold.merging.report import Counts, Onto, Report, warn_of_raw
+from bnfold.merging.rounding import rounding_of, warn_of_vanished
 from bnfold.network_files import NetworkFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import Outputs, settle
@@ -155,14 +156,13 @@ class MergeJob(NamedTuple):
 
     def _write(self, outputs: Outputs, folding: Folding) -> Report:
         check_suffix(self.output_weights, folding.stored)
+        rounding = rounding_of(self.options)
         with outputs.open(self.output_weights) as descriptor, naming(self.model):
             folding.stored.write(
-                descriptor,
-                folding.edits,
-                additions=folding.additions,
-                float32=self.options.float32,
+                descriptor, folding.edits, additions=folding.additions, rounding=rounding
             )
             size = os.fstat(descriptor).st_size
+        warn_of_vanished(folding.plan, rounding)
         if folding.text is not None:
             outputs.write(self.output_model, folding.text)
         model = None if folding.text is None else self.output_model
@@ -174,8 +174,10 @@ class MergeJob(NamedTuple):
             return self._rehearse(folding)
 
     def _rehearse(self, folding: Folding) -> Report:
+        rounding = rounding_of(self.options)
         with naming(self.model):
-            compute_only(folding.stored, folding.edits, folding.additions, self.options.float32)
+            compute_only(folding.stored, folding.edits, folding.additions, rounding)
+        warn_of_vanished(folding.plan, rounding)
         return self._report(folding, None, None, None)
 
     @contextlib.contextmanager
@@ -195,8 +197,8 @@ class MergeJob(NamedTuple):
             plan = fold(net, self.options, shapes)
             edits, additions = weight_edits(net), weight_additions(net)
             shapes = infer_shapes(net)
-            after = Counts.of(net, shapes, None)
-            after = after_writing(after, plan, self.options)
+            after = Counts.of(net, shapes, None, rounding_of(self.options))
+            warn_of_raw(after, plan, self.options)
             document = edit_document(net)
             left = unportable(net, document.render(), self.options)
         text = document.to_bytes()
@@ -234,12 +236,12 @@ def compute_only(
     stored: Weights,
     edits: dict[str, LayerEdit],
     additions: Sequence[NewLayer] = (),
-    float32: bool = False,
+    rounding: Rounding | None = None,
 ) -> None:
     """Compute every value of a changed weights file, and keep none."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     try:
-        stored.write(descriptor, edits, additions=additions, float32=float32)
+        stored.write(descriptor, edits, additions=additions, rounding=rounding)
     finally:
         os.close(descriptor)
 
@@ -260,8 +262,8 @@ def plan_only(model: Path, weights: Path | None, options: MergeOptions) -> Repor
         before = Counts.of(net, shapes, size)
         plan = fold(net, options, shapes)
         shapes = infer_shapes(net)
-        after = Counts.of(net, shapes, None)
-        after = after_writing(after, plan, options)
+        after = Counts.of(net, shapes, None, rounding_of(options))
+        warn_of_raw(after, plan, options)
         text = edit_document(net).render() if options.portable else ""
         left = unportable(net, text, options)
     return Report(model, weights, None, None, options.phase, plan, before, after, unportable=left)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnfold.caffemodel import Blob, BlobSource, Weights
+from bnfold.caffemodel import Blob, BlobSource, Rounding, Weights
 from bnfold.errors import CheckFailedError
 from bnfold.fold import Code, Fate, MergeOptions, Outcome, Plan
 from bnfold.graph import LAYER_TYPES, Net, Phase, Value
@@ -56,6 +56,7 @@ class Counts:
         net: Net,
         shapes: Mapping[Value, Shape | None],
         size: int | None,
+        rounding: Rounding | None = None,
     ) -> Counts:
         """Count a network as it is after the rewrites so far.
 
@@ -63,6 +64,7 @@ class Counts:
             net: the network, with its weights where there are some.
             shapes: the shapes of its values.
             size: the size of the file in bytes, where it is known.
+            rounding: the type that all blobs are to be stored in, if it is one.
         """
         layers = list(net.layers)
         affine = sum(layer.kind.is_affine for layer in layers)
@@ -71,7 +73,7 @@ class Counts:
         if net.weights is not None:
             blobs = _blobs(net, net.weights)
             parameters = sum(math.prod(blob.shape) for blob in blobs)
-            raw = sum(is_raw(blob, net.weights) for blob in blobs)
+            raw = raw_count(blobs, net.weights, rounding)
         work = cost.operations, cost.bytes, len(cost.unknown)
         return cls(len(layers), affine, *work, parameters, size, raw)
 
@@ -247,28 +249,40 @@ def _blobs(net: Net, stored: Weights) -> list[BlobSource]:
     return found
 
 
-def is_raw(blob: BlobSource, stored: Weights) -> bool:
-    """Whether a blob is stored in raw_data, or will be."""
+def raw_count(
+    blobs: Sequence[BlobSource], stored: Weights, rounding: Rounding | None = None
+) -> int:
+    """How many blobs are stored in raw_data, or will be.
+
+    Args:
+        blobs: the blobs.
+        stored: the weights file that they are of, or for whose copy.
+        rounding: the type that all are to be stored in, if it is one.
+    """
+    if rounding is None:
+        return sum(_is_raw(blob, stored) for blob in blobs)
+    # In a binary file, half floats have no other place than raw_data.
+    return 0 if stored.is_hdf5 or rounding.dtype != "<f2" else len(blobs)
+
+
+def _is_raw(blob: BlobSource, stored: Weights) -> bool:
     if isinstance(blob, Blob):
         return blob.is_raw
-    # In a binary file, half floats have no other place than raw_data.
     return not stored.is_hdf5 and blob.dtype == "<f2"
 
 
-def after_writing(after: Counts, plan: Plan, options: MergeOptions) -> Counts:
-    """The counts of what is written, of which the plan then says what few can read.
+def warn_of_raw(after: Counts, plan: Plan, options: MergeOptions) -> None:
+    """Say what of the new weights few can read, unless the user asked for it.
 
     Args:
-        after: the counts before blobs are converted, if they are to be.
+        after: the counts of what is written.
         plan: gets the warning.
         options: what the user chose.
     """
-    if options.float32:
-        return after if after.raw_blobs is None else replace(after, raw_blobs=0)
-    if after.raw_blobs and not options.keep_dtype:
-        stay = "1 blob stays" if after.raw_blobs == 1 else f"{after.raw_blobs} blobs stay"
-        plan.warnings.append(
-            f"{stay} in raw_data, where float16 is stored and which NVIDIA's Caffe and OpenCV "
-            "read, but few others; --float32 stores all blobs as plain float32"
-        )
-    return after
+    if not after.raw_blobs or options.keep_dtype or options.float16:
+        return
+    stay = "1 blob stays" if after.raw_blobs == 1 else f"{after.raw_blobs} blobs stay"
+    plan.warnings.append(
+        f"{stay} in raw_data, where float16 is stored and which NVIDIA's Caffe and OpenCV "
+        "read, but few others; --float32 stores all blobs as plain float32"
+    )

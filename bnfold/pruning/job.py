@@ -16,7 +16,8 @@ from bnfold.graph import Net, infer_shapes
 from bnfold.merging.job import MergeJob, compute_only
 from bnfold.merging.naming import check_suffix, naming
 from bnfold.merging.reading import read_net
-from bnfold.merging.report import Counts, Report, after_writing
+from bnfold.merging.report import Counts, Report, warn_of_raw
+from bnfold.merging.rounding import rounding_of
 from bnfold.outputs import Outputs, settle
 from bnfold.pruning.report import PrunedLayer, PruneReport, sizes
 
@@ -77,7 +78,8 @@ class PruneJob:
             check_suffix(self.files.output_weights, pruned.stored)
             with outputs.open(self.files.output_weights) as descriptor, naming(self.files.model):
                 edits = weight_edits(pruned.net)
-                pruned.stored.write(descriptor, edits, float32=self.files.options.float32)
+                rounding = rounding_of(self.files.options)
+                pruned.stored.write(descriptor, edits, rounding=rounding)
                 size = os.fstat(descriptor).st_size
             outputs.write(self.files.output_model, edit_document(pruned.net).to_bytes())
             return self._written(pruned.report, replace(pruned.report.after, weights_bytes=size))
@@ -90,7 +92,7 @@ class PruneJob:
                 return _with_merge(replace(pruned.report, after=merged.after), merged)
             with naming(self.files.model):
                 edits = weight_edits(pruned.net)
-                compute_only(pruned.stored, edits, float32=self.files.options.float32)
+                compute_only(pruned.stored, edits, rounding=rounding_of(self.files.options))
             return pruned.report
 
     def _write_merged(self, outputs: Outputs, pruned: Pruned) -> PruneReport:
@@ -124,9 +126,9 @@ class PruneJob:
             slimmed = slim(context, self.wish)
         shapes = infer_shapes(net)
         new = sizes(context, shapes)
-        after = Counts.of(net, shapes, None)
+        after = Counts.of(net, shapes, None, rounding_of(options))
         if not self.merge:
-            after = after_writing(after, plan, options)
+            warn_of_raw(after, plan, options)
         layers = tuple(
             PrunedLayer(
                 layer.name, layer.type, layer.line, slimmed.removed.get(layer, ()),

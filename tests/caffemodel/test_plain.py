@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bnfold.caffemodel import ArrayBlob, CaffemodelError, LayerEdit, open_weights
+from bnfold.caffemodel import ArrayBlob, CaffemodelError, LayerEdit, Rounding, open_weights
 from bnfold.caffemodel.wire import bytes_head
 from bnfold.prototxt import PrototxtError, load
 
@@ -24,7 +24,7 @@ FORMS = {
 def converted(tmp_path, content, edits=None):
     (tmp_path / "in").write_bytes(content)
     with open_weights(tmp_path / "in") as weights, (tmp_path / "out").open("wb") as out:
-        weights.write(out, edits or {}, float32=True)
+        weights.write(out, edits or {}, rounding=Rounding(np.float32))
     return (tmp_path / "out").read_bytes()
 
 
@@ -70,7 +70,7 @@ def test_hdf5_doubles_become_float32(tmp_path):
         file["data/b/0"] = np.array(VALUES, "<f2")
         file["data/c/0"] = np.array(VALUES, "<f4")
     with open_weights(tmp_path / "in") as weights, (tmp_path / "out").open("w+b") as out:
-        weights.write(out, {}, float32=True)
+        weights.write(out, {}, rounding=Rounding(np.float32))
     with h5py.File(tmp_path / "out") as file:
         for name in "abc":
             assert file[f"data/{name}/0"].dtype == "<f4"

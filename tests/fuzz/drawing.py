@@ -112,9 +112,9 @@ class Drawing(Affines, Hosts, Joins, Shapes):
             return Case(tuple(self.nodes), "prune", options, self.seed)
         forms = MergeOptions.forms()
         for option, (usual, one) in MergeOptions.declared().items():
-            # One excludes another, and of the other the network takes other inputs than before;
-            # both are tested elsewhere.
-            free = isinstance(usual, bool) and option not in ("float32", "input_swap")
+            # Some exclude others, and with one the network takes other inputs than before;
+            # all are tested elsewhere.
+            free = isinstance(usual, bool) and option not in ("float32", "float16", "input_swap")
             if free and self.chance(0.15 if usual else 0.25):
                 options[option] = not usual
             elif option in forms and self.chance(0.25):

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from ..blobs import Blob
+from ..blobs import Blob, Rounding
 from ..edits import LayerEdit, NewLayer
 from ..errors import problem
 from ..file import WeightsFile
@@ -87,7 +87,7 @@ class Hdf5Weights(Weights):
         edits: Mapping[str, LayerEdit],
         *,
         additions: Sequence[NewLayer] = (),
-        float32: bool = False,
+        rounding: Rounding | None = None,
     ) -> None:
         """Write a changed copy: see Weights.write.
 
@@ -100,7 +100,7 @@ class Hdf5Weights(Weights):
         from .writer import write_hdf5
 
         with self.file.unchanged():
-            write_hdf5(self, out, edits, additions, float32)
+            write_hdf5(self, out, edits, additions, rounding)
 
     def close(self) -> None:
         """Close the file."""

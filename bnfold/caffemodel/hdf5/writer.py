@@ -16,11 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from ..blobs import Blob, BlobSource
+from ..blobs import Blob, BlobSource, Rounding
 from ..edits import LayerEdit, NewLayer
 from ..errors import problem
 from ..pieces import Values
-from ..requests import checked_source, in_float32, refuse_own_file, refuse_unknown
+from ..requests import (
+    checked_source,
+    refuse_own_file,
+    refuse_unknown,
+    rounded,
+    rounded_addition,
+)
 from ..stream import Copier, compute, keep_arrays, write_bytes
 from .blob import Hdf5Blob, SharedBlob
 from .build import Builder
@@ -53,16 +59,17 @@ def write_hdf5(
     out: int | BinaryIO,
     edits: Mapping[str, LayerEdit],
     additions: Sequence[NewLayer],
-    float32: bool,
+    rounding: Rounding | None,
 ) -> None:
     """Write `weights` with `edits` and `additions` to `out`: see Hdf5Weights.write."""
     file = weights.file
     refuse_unknown(file, weights.records, edits)
-    if float32:
+    if rounding is not None:
         edits = {
-            record.name: in_float32(file, record, edits.get(record.name, _NO_EDIT))
+            record.name: rounded(file, record, edits.get(record.name, _NO_EDIT), rounding)
             for record in weights.records
         }
+        additions = [rounded_addition(file, layer, rounding) for layer in additions]
     data = [*_data(weights, edits), *_added(file, additions)]
     diff = list(_diff(weights, edits))
     for places in (data, diff):

@@ -17,7 +17,8 @@ from bnfold.merging.onto.matching import Match, match
 from bnfold.merging.onto.records import check_numbers, give_biases, renamed_records
 from bnfold.merging.onto.side import Side
 from bnfold.merging.reading import read_net
-from bnfold.merging.report import Counts, Onto, after_writing, is_raw
+from bnfold.merging.report import Counts, Onto, raw_count, warn_of_raw
+from bnfold.merging.rounding import rounding_of
 from bnfold.prototxt import load
 
 
@@ -74,7 +75,8 @@ def fold_onto(model: Path, given: Path, options: MergeOptions, stored: Weights) 
 def _plain(options: MergeOptions) -> MergeOptions:
     """Options with which batch norms move, and nothing else happens."""
     on = [one.name for one in fields(options) if rewrites_of(one)]
-    off: dict[str, Any] = {name: False for name in on if getattr(options, name) is True}
+    forms = options.forms()
+    off: dict[str, Any] = {name: None if name in forms else False for name in on}
     return replace(options, **off)
 
 
@@ -90,8 +92,13 @@ def _fit(model: Path, given: Path, options: MergeOptions, stored: Weights, targe
     check_numbers(found.pairs, given, model, stored, shapes)
     give_biases(found.pairs)
     edits, additions = renamed_records(net, stored, found.pairs)
-    after = _counts(target, found, stored, Counts.of(target, shapes, None))
-    after = after_writing(after, plan, options)
+    counted = Counts.of(target, shapes, None)
+    blobs = [blob for partner in found.pairs.values() for blob in partner.blobs]
+    raw = raw_count(blobs, stored, rounding_of(options))
+    parameters = sum(math.prod(blob.shape) for blob in blobs)
+    # The given network with the numbers that it gets.
+    after = replace(counted, parameters=parameters, raw_blobs=raw)
+    warn_of_raw(after, plan, options)
     return Fitted(edits, additions, plan, before, after, _described(given, found))
 
 
@@ -103,11 +110,3 @@ def _described(given: Path, found: Match) -> Onto:
     ends = {layer.name: loss.name for layer, loss in found.ends.items()}
     left_out = tuple(layer.name for layer in found.left_out)
     return Onto(given, layers, inputs, outputs, ends, left_out)
-
-
-def _counts(target: Net, found: Match, stored: Weights, counted: Counts) -> Counts:
-    """The counts of the given network with the numbers that it gets."""
-    blobs = [blob for partner in found.pairs.values() for blob in partner.blobs]
-    parameters = sum(math.prod(blob.shape) for blob in blobs)
-    raw = sum(is_raw(blob, stored) for blob in blobs)
-    return replace(counted, parameters=parameters, raw_blobs=raw)

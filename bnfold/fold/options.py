@@ -22,8 +22,11 @@ from bnfold.fold.channels.dead import RemoveDead
 from bnfold.fold.engine import EngineCaffe
 from bnfold.fold.forms.activations import ActivationsAsStock
 from bnfold.fold.forms.depthwise import DepthwiseAsConvolution
+from bnfold.fold.forms.inner_product import InnerProductAsConvolution
 from bnfold.fold.forms.prelu import JoinPReLU
+from bnfold.fold.forms.prelu_as_relu import PReLUAsReLU
 from bnfold.fold.forms.rounding import RoundUpAndCut
+from bnfold.fold.forms.scale import ScaleAsConvolution
 from bnfold.fold.forms.scale_bias import GiveScalesBiases
 from bnfold.fold.forms.stale import RemoveStale
 from bnfold.fold.forms.upsample import UpsampleAsDeconvolution
@@ -96,9 +99,13 @@ class MergeOptions:
     prelu_as: str | None = form(
         "Write what amounts to a PReLU as one (prelu), each PReLU as ReLU, Scale and Eltwise, for "
         "readers that do not know it (relu), or leave both as they are (either).",
-        {"prelu": [JoinPReLU], "either": []},
+        {"prelu": [JoinPReLU], "relu": [PReLUAsReLU], "either": []},
         "prelu",
     )
+    inner_product_as: str | None = form(
+        InnerProductAsConvolution.help, {"convolution": [InnerProductAsConvolution]}
+    )
+    scale_as: str | None = form(ScaleAsConvolution.help, {"convolution": [ScaleAsConvolution]})
     scale_bias: bool = switch(GiveScalesBiases)
     portable: str | None = form(
         "Replace what stock Caffe 1.0 does not know by what computes the same; what cannot be is "
@@ -172,6 +179,10 @@ class MergeOptions:
             raise BnfoldError(
                 "keeping the type of changed weights, making all float32 and making all float16 "
                 "exclude each other; choose one of them"
+            )
+        if self.portable and self.float16:
+            raise BnfoldError(
+                "stock Caffe has no float16, so portable and float16 exclude each other"
             )
         if self.bn_dialect not in (None, *BN_DIALECTS):
             expected = ", ".join(BN_DIALECTS)

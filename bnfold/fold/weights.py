@@ -128,10 +128,17 @@ class Repeated(LazyBlob):
         shape: its axes.
         values: float64, flat; the blob begins with them, and goes on with the first of them again.
         what: how to name the blob in an error.
+        dtype: the type they are stored in.
     """
 
-    def __init__(self, shape: tuple[int, ...], values: Vector, what: str) -> None:
-        super().__init__(shape, np.dtype(np.float32), what)
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        values: Vector,
+        what: str,
+        dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008
+    ) -> None:
+        super().__init__(shape, dtype, what)
         self._values = values
 
     def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
@@ -140,6 +147,24 @@ class Repeated(LazyBlob):
         for start in range(0, count, max_items):
             stop = min(start + max_items, count)
             yield self._values[np.arange(start, stop) % self._values.size]
+
+
+class Reshaped(LazyBlob):
+    """The values of another blob, in order, with other axes."""
+
+    def __init__(
+        self, source: BlobSource, shape: tuple[int, ...], dtype: np.dtype[Any], what: str
+    ) -> None:
+        super().__init__(shape, dtype, what)
+        self._source = source
+
+    def exact_chunks(self, max_items: int) -> Iterator[npt.NDArray[np.float64]]:
+        """The values in order, flat, float64, at most `max_items` at a time."""
+        if isinstance(self._source, LazyBlob):
+            yield from self._source.exact_chunks(max_items)
+        else:
+            for chunk in self._source.chunks(max_items):
+                yield chunk.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,8 @@ def _places(net: Net) -> Iterator[str]:
             for name in sorted((names & before) - now.keys()):
                 yield f"{layer}, outside the phase, reads '{name}', which is no more"
             continue
-        before |= {field.string() for field in layer.text.all("top")}
+        if layer.behind is None:
+            before |= {field.string() for field in layer.text.all("top")}
         if layer.removed:
             continue
         for value in layer.bottoms:

@@ -304,15 +304,6 @@ class Net:
         """Whether a layer of the file runs in this phase."""
         return self._order[layer] < len(self._layers)
 
-    def names(self) -> set[str]:
-        """The names of all layers of the file, of any phase, and of those that were added."""
-        return {layer.name for layer in (*self._layers, *self.outside)}
-
-    def blob_names(self) -> set[str]:
-        """The names of all values, and of those that layers outside the phase make."""
-        outside = {field.string() for one in self.outside for field in one.text.all("top")}
-        return outside.union(self._values)
-
     def twins(self, layer: Layer) -> list[Layer]:
         """Layers outside the phase that carry the same name, and so the same weights."""
         return self._twins.get(layer.name, [])
@@ -505,6 +496,19 @@ class Net:
         for reader in dict.fromkeys(readers):
             reader.bottoms = [top if one is value else one for one in reader.bottoms]
         return self.put_behind(self._layers[place - 1], kind, name, [value], [top])
+
+    def connect(self, layer: Layer, value: Value) -> None:
+        """Have a layer read one more value, as its last bottom."""
+        layer.bottoms.append(value)
+        value.readers.append(layer)
+
+    def rename(self, values: Sequence[Value], name: str) -> None:
+        """Give values another name, which no other value has: all that had one name in a row.
+
+        Work in place begins or ends with that, so that `look_at_order_anew` must follow.
+        """
+        for value in values:
+            value.name = name
 
     def look_at_order_anew(self) -> None:
         """Number all layers in the order in which they stand, once some were added."""

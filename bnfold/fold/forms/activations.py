@@ -25,7 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bnfold.fold.forms.form import Form, note, unused
+from bnfold.fold.forms.form import Form, note
+from bnfold.fold.forms.names import Names
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, ParamValue, record_of
@@ -68,7 +69,7 @@ class ActivationsAsStock(OptionalRewrite):
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all layers of such a type."""
         net, changed = context.net, False
-        names, blobs = net.names(), net.blob_names()
+        names = Names(net)
         for layer in list(net.layers):
             if layer.kind.name not in _RECIPES or not context.choice.allows(layer):
                 continue
@@ -77,7 +78,7 @@ class ActivationsAsStock(OptionalRewrite):
                 note(context, layer, "", recipe)
                 continue
             note(context, layer, recipe.form, None)
-            _apply(context, layer, recipe, names, blobs)
+            _apply(context, layer, recipe, names)
             changed = True
         if changed:
             net.look_at_order_anew()
@@ -101,26 +102,22 @@ def _recipe(context: Context, layer: Layer) -> _Recipe | Reason:
     return recipe
 
 
-def _apply(
-    context: Context, layer: Layer, recipe: _Recipe, names: set[str], blobs: set[str]
-) -> None:
+def _apply(context: Context, layer: Layer, recipe: _Recipe, names: Names) -> None:
     """Have a layer do the first step, and new layers behind it the others."""
     net, (kind, fields), others = context.net, recipe.steps[0], recipe.steps[1:]
     layer.clear(*layer.kind.params)
     layer.become(record_of(kind))
     _set(layer, fields)
     if recipe.gates:
-        between, name = (
-            unused(f"{layer.name}/gate", blobs),
-            unused(f"{layer.name}/product", names),
-        )
+        between = names.new(f"{layer.name}/gate")
+        name = names.new(f"{layer.name}/product")
         product = net.hand_over(
             layer, record_of("Eltwise"), name, between=between, beside=layer.bottoms[0]
         )
         _set(product, {"operation": "PROD"})
     last = layer
     for kind, fields in others:
-        last = net.hand_over(last, record_of(kind), unused(f"{layer.name}/{kind.lower()}", names))
+        last = net.hand_over(last, record_of(kind), names.new(f"{layer.name}/{kind.lower()}"))
         _set(last, fields)
 
 

@@ -66,6 +66,16 @@ def note(context: Context, layer: Layer, form: str, reason: Reason | None) -> No
     context.plan.entries.append(entry)
 
 
+def forget(context: Context, *kinds: str) -> None:
+    """Forget what was said of layers of some types that stayed, since they are looked at again."""
+    plan = context.plan
+    plan.entries = [
+        entry
+        for entry in plan.entries
+        if not isinstance(entry, Form) or entry.done or entry.type not in kinds
+    ]
+
+
 def distrust(context: Context, layer: Layer, form: str) -> Reason | None:
     """Why a layer cannot be written as another type whatever that is, if so."""
     untrusted = context.untrusted(layer)
@@ -77,12 +87,3 @@ def distrust(context: Context, layer: Layer, form: str) -> Reason | None:
     if any(top.name == bottom.name for top in layer.tops for bottom in layer.bottoms):
         return Reason(Code.NO_EQUAL, f"{layer} works in place, and a {form} cannot")
     return None
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, and now is."""
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name}{number}", number + 1
-    taken.add(found)
-    return found

@@ -25,7 +25,7 @@ import numpy as np
 from bnfold.aliases import Vector
 from bnfold.fold.absorb.leaving import downward, other_readers
 from bnfold.fold.affines.affine import Affine
-from bnfold.fold.forms.form import Form, distrust, note
+from bnfold.fold.forms.form import Form, distrust, forget, note
 from bnfold.fold.plan import Code, Fate, Outcome, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.weights import Dense
@@ -68,12 +68,8 @@ class JoinPReLU(OptionalRewrite):
 
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all sums, in file order."""
-        plan, changed = context.plan, False
-        plan.entries = [
-            entry
-            for entry in plan.entries
-            if not isinstance(entry, Form) or entry.done or entry.type != "Eltwise"
-        ]
+        changed = False
+        forget(context, "Eltwise")
         for joint in list(context.net.layers):
             parts = _parts(context, joint)
             if parts is None or not context.choice.allows(joint, parts.positive, *parts.negative):

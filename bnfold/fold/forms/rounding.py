@@ -13,7 +13,8 @@ with SSD's layers; BVLC caffe master, `round_mode`.
 
 from __future__ import annotations
 
-from bnfold.fold.forms.form import Form, note, unused
+from bnfold.fold.forms.form import Form, note
+from bnfold.fold.forms.names import Names
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.graph import Layer, Value, record_of
@@ -34,7 +35,7 @@ class RoundUpAndCut(OptionalRewrite):
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all poolings."""
         net, sized = context.net, list[str]()
-        names, blobs = net.names(), net.blob_names()
+        names = Names(net)
         for layer in list(net.layers):
             if layer.kind.name != "Pooling" or not context.choice.allows(layer):
                 continue
@@ -43,7 +44,7 @@ class RoundUpAndCut(OptionalRewrite):
                 continue
             note(context, layer, "Pooling, Slice and Silence", _reason(cuts))
             if not isinstance(cuts, Reason):
-                _apply(context, layer, cuts, names, blobs)
+                _apply(context, layer, cuts, names)
                 sized.append(layer.name)
         if sized:
             more = f" and {len(sized) - 1} more" if len(sized) > 1 else ""
@@ -83,25 +84,21 @@ def _cuts(context: Context, layer: Layer) -> dict[int, int] | Reason:
     return cuts
 
 
-def _apply(
-    context: Context, layer: Layer, cuts: dict[int, int], names: set[str], blobs: set[str]
-) -> None:
+def _apply(context: Context, layer: Layer, cuts: dict[int, int], names: Names) -> None:
     """Let a pooling round up, and cut off what that adds along each axis."""
     net = context.net
     for field in _rounding(layer):
         net.strike(field, layer)
     for axis, length in cuts.items():
-        between = unused(f"{layer.name}/up", blobs)
-        name = unused(f"{layer.name}/cut", names)
+        between = names.new(f"{layer.name}/up")
+        name = names.new(f"{layer.name}/cut")
         # Each cut stands right behind the pooling, before those that there are.
         cut = net.hand_over(layer, record_of("Slice"), name, between=between)
         cut.set("slice_param", "axis", axis)
         cut.set("slice_param", "slice_point", (length,))
-        rest = Value(unused(f"{layer.name}/rest", blobs), cut)
+        rest = Value(names.new(f"{layer.name}/rest"), cut)
         cut.tops.append(rest)
-        net.put_behind(
-            cut, record_of("Silence"), unused(f"{layer.name}/silence", names), [rest], []
-        )
+        net.put_behind(cut, record_of("Silence"), names.new(f"{layer.name}/silence"), [rest], [])
 
 
 def _rounding(layer: Layer) -> list[Field]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnfold.fold.absorb.search import same_name_outside
-from bnfold.fold.forms.form import Form, note
+from bnfold.fold.forms.form import Form, forget, note
 from bnfold.fold.plan import Code, Reason
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.weights import Repeated
@@ -38,6 +38,7 @@ class GiveScalesBiases(OptionalRewrite):
     def run(self, context: Context) -> bool:
         """Apply the rewrite to all Scales of the phase."""
         changed = False
+        forget(context, "Scale")
         for layer in context.net.layers:
             if layer.kind.affine is not AffineForm.SCALE or not context.choice.allows(layer):
                 continue

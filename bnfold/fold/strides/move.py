@@ -28,12 +28,13 @@ from typing import Any
 
 import numpy as np
 
+from bnfold.fold.forms.names import Names
 from bnfold.fold.plan import Code, Entry, Reason, reason_json
 from bnfold.fold.rewrite import Context, OptionalRewrite
 from bnfold.fold.strides.regions import Region, refusal, regions, savings
 from bnfold.fold.strides.steps import Spacing, Steps
 from bnfold.fold.weights import Repeated
-from bnfold.graph import Layer, Net, Value, infer_shapes, record_of
+from bnfold.graph import Layer, Value, infer_shapes, record_of
 from bnfold.spelling import plural
 
 _PARAM = "convolution_param"
@@ -142,34 +143,17 @@ def _apply(context: Context, moved: Sequence[Region]) -> None:
     """Change the strides, and put in what subsamples."""
     if not moved:
         return
-    taken = _names(context.net)
+    names = Names(context.net)
     for region in moved:
         _note(context, region)
         for layer, stride in region.strides.items():
             _set_stride(layer, stride)
         for (value, step), readers in region.samples.items():
-            _subsample(context, value, step, readers, _free(context, value, step, taken))
+            every = "x".join(map(str, dict.fromkeys(step)))
+            name = names.new(f"{value.name}/every_{every}")
+            _subsample(context, value, step, readers, name)
     context.net.look_at_order_anew()
     context.shapes = infer_shapes(context.net)
-
-
-def _names(net: Net) -> set[str]:
-    """All names of layers and of blobs, of any phase."""
-    found = net.names() | {value.name for value in net.inputs}
-    for layer in (*net.all_layers, *net.outside):
-        found.update(value.name for value in layer.tops)
-        found.update(field.string() for field in layer.text.all("top"))
-    return found
-
-
-def _free(context: Context, value: Value, step: Spacing, taken: set[str]) -> str:
-    """A name for every n-th place of a value that nothing in either file has."""
-    weights = context.net.weights
-    name = f"{value.name}/every_{'x'.join(map(str, dict.fromkeys(step)))}"
-    while name in taken or (weights is not None and weights.get(name) is not None):
-        name += "_"
-    taken.add(name)
-    return name
 
 
 def _subsample(

@@ -47,11 +47,14 @@ def missing(reason: str, required_by: str) -> None:
 
 @pytest.fixture(scope="session")
 def engines():
-    """Every engine by its name, started once; None where it is not installed."""
+    """Every engine by its name, started once; None where it is not installed.
+
+    On one thread: the tests run on all cores as it is, and threads that wait for each other spin.
+    """
 
     def start(name):
         try:
-            return open_runtime(name, threads=2)
+            return open_runtime(name, threads=1)
         except EngineMissingError:
             return None
 

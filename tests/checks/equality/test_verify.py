@@ -77,7 +77,7 @@ def test_a_real_network_passes(real_models, opencv, tmp_path):
         weights,
         folded_model=report.output_model,
         folded_weights=report.output_weights,
-        options=VerifyOptions(random=2, layers=True, runtime="opencv"),
+        options=VerifyOptions(random=2, layers=True, runtime="opencv", threads=1),
     )
     assert found.passed, found.failure
     assert len(found.layers) > 100

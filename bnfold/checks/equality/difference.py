@@ -134,19 +134,19 @@ class RunningDifference:
     def _stretch(self, one: Array, other: Array, start: int, shape: ArrayShape) -> float:
         a = one[start : start + _CHUNK].astype(np.float64)
         b = other[start : start + _CHUNK].astype(np.float64)
-        products = np.array((a @ b, a @ a, b @ b))
+        products = np.array((_dot(a, b), _dot(a, a), _dot(b, b)))
         # No float32 is so large that its square is infinite in float64.
         if not np.isfinite(products).all():
             finite = np.isfinite(a) & np.isfinite(b)
             self._nan += int((np.isnan(a) | np.isnan(b)).sum())
             self._unlike += int((~finite & (a != b) & ~(np.isnan(a) | np.isnan(b))).sum())
             a, b = np.where(finite, a, 0), np.where(finite, b, 0)
-            products = np.array((a @ b, a @ a, b @ b))
+            products = np.array((_dot(a, b), _dot(a, a), _dot(b, b)))
         self._products += products
         self._magnitude = max(self._magnitude, float(a.max()), -float(a.min()))
         apart = np.subtract(a, b, out=b)
         np.abs(apart, out=apart)
-        self._apart += apart.sum(), apart @ apart
+        self._apart += apart.sum(), _dot(apart, apart)
         self._values += apart.size
         self._quantiles.add(apart)
         at = int(apart.argmax())
@@ -181,6 +181,11 @@ class RunningDifference:
             self._where_run,
             Top1(self._same, self._total) if self._total else None,
         )
+
+
+def _dot(one: Array, other: Array) -> float:
+    """The sum of products. BLAS would share it among threads, which wait long on a busy machine."""
+    return float(np.einsum("i,i", one, other))
 
 
 def _decibels(signal: float, noise: float) -> float:

@@ -435,6 +435,10 @@ def prove(
     eps: float | None = None,
     bn_dialect: str | None = None,
     treat_as: Mapping[str, str] | None = None,
+    input_mean: float | Sequence[float] | None = None,
+    input_scale: float | None = None,
+    input_swap: bool = False,
+    input_blob: str | None = None,
     ulps: float = 1.0,
     json_file: PathLike | None = None,
     force: bool = False,
@@ -449,7 +453,8 @@ def prove(
         weights: its caffemodel.
         folded_model: the folded prototxt; by default what `merge` would have called it.
         folded_weights: the folded caffemodel, likewise.
-        phase, eps, bn_dialect, treat_as: as for `merge`; what the fold was made with.
+        phase, eps, bn_dialect, treat_as, input_mean, input_scale, input_swap, input_blob: as for
+            `merge`; what the fold was made with.
         ulps: by how many units in the last place a stored number may be off.
         json_file: where to write the proof as JSON, too.
         force: replace that file if it exists.
@@ -460,10 +465,11 @@ def prove(
     Raises:
         BnfoldError: a file or an option cannot be used.
     """
-    from bnfold.proof import Reading
-    from bnfold.proving.job import prove_files
+    from bnfold.proving.job import prove_files, reading_of
 
-    chosen = {"eps": eps, "bn_dialect": bn_dialect, "treat_as": treat_as or {}}
+    chosen: dict[str, Any] = {"eps": eps, "bn_dialect": bn_dialect, "treat_as": treat_as or {}}
+    chosen |= {"input_mean": input_mean, "input_scale": input_scale}
+    chosen |= {"input_swap": input_swap, "input_blob": input_blob}
     options = MergeOptions.of(None, {"phase": phase, **chosen})
     if not 0 < ulps < float("inf"):
         raise BnfoldError(f"{ulps} units in the last place: must be a number above zero")
@@ -472,5 +478,5 @@ def prove(
         files = PairFiles.of(model, weights, folded_model, folded_weights)
         with recorded(files.all, json_file=json_file, force=force, options=told) as record:
             files.ready()
-            reading = Reading(options.phase.value, eps, bn_dialect)
-            return record.save(prove_files(files, reading, options.treat_as, ulps))
+            proof = prove_files(files, reading_of(options), options.treat_as, ulps)
+            return record.save(proof)

@@ -18,7 +18,10 @@ from bnfold.errors import CheckFailedError
 )
 @pair_options
 @folded_options
-@fold_options("phase", "eps", "bn_dialect", "treat_as")
+@fold_options(
+    *("phase", "eps", "bn_dialect", "treat_as"),
+    *("input_mean", "input_scale", "input_swap", "input_blob"),
+)
 @click.option(
     "--ulps",
     type=float,
@@ -65,6 +68,10 @@ def prove(
         eps=options.eps,
         bn_dialect=options.bn_dialect,
         treat_as=options.treat_as,
+        input_mean=options.input_mean,
+        input_scale=options.input_scale,
+        input_swap=options.input_swap,
+        input_blob=options.input_blob,
         ulps=ulps,
         json_file=json_target.file,
         force=force,

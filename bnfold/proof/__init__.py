@@ -5,8 +5,8 @@ two pairs of files by itself, from its own statement of what each layer computes
 and imports nothing of what makes folded networks.
 """
 
-from bnfold.proof.affines import Reading
+from bnfold.proof.affines import Pixels, Reading
 from bnfold.proof.folded import Ending, Findings, Step
 from bnfold.proof.prove import attempt
 
-__all__ = ["Ending", "Findings", "Reading", "Step", "attempt"]
+__all__ = ["Ending", "Findings", "Pixels", "Reading", "Step", "attempt"]

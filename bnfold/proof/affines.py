@@ -22,6 +22,31 @@ NVIDIA_EPS = float(np.float32(1e-5))
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """What was done to pixels for the original, and what the folded network does to them itself.
+
+        x = scale * (S p - mean)        S turns the order of channels round, or leaves it
+
+    Attributes:
+        mean: one for all channels, or one for each of the original's.
+        scale: the factor behind the mean.
+        swap: whether the order of channels is turned round first.
+        blob: the input; None for the only one that has four axes.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    scale: float = 1.0
+    swap: bool = False
+    blob: str | None = None
+
+    def affine(self, channels: int) -> Affine:
+        """What is done to each channel of the original, once the order is right."""
+        zero = np.zeros(channels)
+        shift = -self.scale * np.broadcast_to(np.array(self.mean, np.float64), (channels,))
+        return Affine(zero + self.scale, shift, zero, zero, np.abs(shift))
+
+
+@dataclass(frozen=True)
 class Reading:
     """How a user reads networks.
 
@@ -29,11 +54,13 @@ class Reading:
         phase: "TEST" or "TRAIN".
         eps: in place of each batch norm's own, where given.
         bn_dialect: what the blobs of `BN` layers are, where given.
+        pixels: what the folded network does to its input that was done for the original before.
     """
 
     phase: str = "TEST"
     eps: float | None = None
     bn_dialect: str | None = None
+    pixels: Pixels | None = None
 
 
 def read_affine(

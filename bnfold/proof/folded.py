@@ -21,9 +21,11 @@ from bnfold.proof.rectifiers import NoRectified, is_positive, known_rectified, r
 from bnfold.proof.relations import CONSTANT, Relation, applied, relate
 from bnfold.proof.roots import Root, Roots
 from bnfold.proof.shapes import Lengths
-from bnfold.proof.stored import Stored, same_blobs
+from bnfold.proof.stored import Stored, same_blobs, unit
 from bnfold.proof.walk import WEIGHTED, FunctionKey, Walk, suspects_of
 from bnfold.proof.weighted import Weighted
+
+_MOST_NUMBERS = 1 << 20
 
 
 class _EndError(Exception):
@@ -180,9 +182,27 @@ class Folded(Walk):
                 self._suspects = ()
                 self._note(layer, f"is '{name}' of the original")
                 return replace(value, form=v.form, shape=value.shape or v.shape, suspects=())
-        suspects, self._suspects = self._suspects, ()
+        suspects, self._suspects = self._suspects or self._with_other_numbers(layer), ()
         self._note(layer, self._told(value, name, relations))
         return replace(value, suspects=tuple(dict.fromkeys((*value.suspects, *suspects))))
+
+    def _with_other_numbers(self, layer: Layer) -> tuple[Suspect, ...]:
+        """A layer as a suspect whose numbers differ from those of the original's of its name."""
+        its = self.known.layers.get(layer.name)
+        if layer.kind in WEIGHTED or its is None or its.kind != layer.kind:
+            return ()
+        for ours, other in zip(self.stored.blobs(layer), self.original.blobs(its), strict=False):
+            if ours.size != other.size or ours.size > _MOST_NUMBERS:
+                return ()
+            mine, wanted = ours.read().astype(np.float64), other.read().astype(np.float64)
+            bad = np.flatnonzero(mine != wanted)
+            if bad.size:
+                at, one = int(bad[0]), unit(mine[bad[:1]], ours.dtype)[0]
+                off = abs(mine[at] - wanted[at]) / one
+                what = f"blob {ours.index} [{at}]"
+                spot = Spot(at, what, float(wanted[at]), float(mine[at]), float(off))
+                return (Suspect(layer, "", spot, bad.size / mine.size),)
+        return ()
 
     def _note(self, layer: Layer, words: str) -> None:
         """Put down what was found of a layer."""
@@ -279,13 +299,11 @@ class Folded(Walk):
             relation = relation.over(top.form.size)
         return Value(applied(relation, top.form, self.roots), shape)
 
-    def _candidates(self, layer: Layer, key: FunctionKey) -> list[Applied]:
+    def _candidates(self, layer: Layer, key: FunctionKey) -> Iterator[Applied]:
         """Layers of the original that do what this one does, those of its own name first."""
         found = self.known.applied.get(key, [])
-        return sorted(
-            found,
-            key=lambda one: (one.layer.name != layer.name, one.layer.tops != layer.tops),
-        )
+        yield from (one for one in found if one.layer.name == layer.name)
+        yield from (one for one in found if one.layer.name != layer.name)
 
     def rectified(self, layer: Layer, value: Value) -> Form:
         """max(x, 0) of a value that the original rectifies too, or of one in proportion to it."""

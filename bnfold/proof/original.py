@@ -14,8 +14,10 @@ from bnfold.proof.layers import Layer
 from bnfold.proof.lemmas import ConstantRule, Lemma, each
 from bnfold.proof.memory import Value, Way
 from bnfold.proof.rectifiers import is_positive, known_rectified, rectified_constant
+from bnfold.proof.relations import relate
 from bnfold.proof.roots import Constants, Root
 from bnfold.proof.shapes import Lengths
+from bnfold.proof.stored import same_blobs
 from bnfold.proof.walk import FunctionKey, Walk
 from bnfold.proof.weighted import Weighted
 
@@ -57,7 +59,7 @@ class Known:
         applied: the layers that are no linear functions, by what of their words counts.
         rectified: all results of max(x, 0).
         weighted: the roots that weighted layers compute.
-        inputs: the values that come from outside, by name.
+        layers: its layers, by name.
         unreadable: what is looked at in a way that cannot be followed: what was written, the way,
             and the root that stands for what is read.
     """
@@ -67,7 +69,7 @@ class Known:
     applied: dict[FunctionKey, list[Applied]] = field(default_factory=dict)
     rectified: list[Rectified] = field(default_factory=list)
     weighted: list[Root] = field(default_factory=list)
-    inputs: dict[str, Value] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
     unreadable: list[tuple[Value, Way, Value]] = field(default_factory=list)
 
 
@@ -78,7 +80,7 @@ class Original(Walk):
 
     def walk(self) -> Known:
         """Walk through the network."""
-        self.known = Known()
+        self.known = Known(layers={layer.name: layer for layer in self.net.layers})
         self.run()
         for name in self.outputs:
             self.known.ends[name] = self._read(self._last(name), name)
@@ -174,9 +176,24 @@ class Original(Walk):
             Value(whole(self.roots.new(name, channels, is_positive=positive)), shape)
             for name in layer.tops
         ]
-        if not bottoms:
-            self.known.inputs.update(zip(layer.tops, tops, strict=True))
-        return self._applied(layer, bottoms, tops)
+        tops = self._applied(layer, bottoms, tops)
+        is_input = not bottoms and layer.kind == "Input"
+        return (
+            [self._fed(top, name) for top, name in zip(tops, layer.tops, strict=True)]
+            if (is_input)
+            else tops
+        )
+
+    def _fed(self, top: Value, name: str) -> Value:
+        """What the original gets if the folded network gets an input as it is."""
+        pixels, channels = self.reading.pixels, top.form.channels
+        if pixels is None or channels is None:
+            return top
+        if (pixels.blob or name) != name or (pixels.blob is None and len(top.shape or ()) != 4):
+            return top
+        order = np.arange(channels)[::-1] if pixels.swap else np.arange(channels)
+        form = top.form.taken(order).scaled(pixels.affine(channels))
+        return top if form is None else replace(top, form=form)
 
     def _applied(
         self,
@@ -185,9 +202,25 @@ class Original(Walk):
         tops: list[Value],
         key: FunctionKey | None = None,
     ) -> list[Value]:
+        """Remember what a layer computes; equal functions of equal values are equal."""
         entry = Applied(layer, tuple(bottoms), tuple(tops))
-        self.known.applied.setdefault(key or signature(layer), []).append(entry)
+        known = self.known.applied.setdefault(key or signature(layer), [])
+        for other in known if bottoms else ():
+            if self._is_same(entry, other):
+                return list(other.tops)
+        known.append(entry)
         return tops
+
+    def _is_same(self, one: Applied, other: Applied) -> bool:
+        """Whether two layers of the same words compute the same."""
+        for mine, its in zip(one.bottoms, other.bottoms, strict=True):
+            if mine.form.numbers != its.form.numbers:
+                return False
+            relation = relate(mine.form, its.form, self.roots, 1.0)
+            if relation is None or not relation.is_same:
+                return False
+        blobs = self.stored.numbers(one.layer), self.stored.numbers(other.layer)
+        return one.layer is other.layer or same_blobs(*blobs)
 
     def _root(
         self,

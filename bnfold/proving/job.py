@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bnfold.network_files import NetworkFiles, PairFiles
 from bnfold.outputs import Outputs
-from bnfold.proof import Ending, Reading, Step, attempt
+from bnfold.proof import Ending, Pixels, Reading, Step, attempt
 from bnfold.proving.report import Break, Proof, ProvedLayer
 
 if TYPE_CHECKING:
@@ -40,6 +40,17 @@ def prove_files(
     )
 
 
+def reading_of(options: MergeOptions) -> Reading:
+    """How a proof has to read two networks of which one was merged with options."""
+    asked = options.input_mean, options.input_scale, options.input_swap
+    pixels = None
+    if asked != (None, None, False):
+        mean = (0.0,) if options.input_mean is None else tuple(options.input_mean)
+        scale = 1.0 if options.input_scale is None else options.input_scale
+        pixels = Pixels(mean, scale, options.input_swap, options.input_blob)
+    return Reading(options.phase.value, options.eps, options.bn_dialect, pixels)
+
+
 def with_proof(report: Report, outputs: Outputs, options: MergeOptions) -> Report:
     """The report of a merge whose outputs have not taken their names yet, with the proof of it.
 
@@ -55,7 +66,7 @@ def with_proof(report: Report, outputs: Outputs, options: MergeOptions) -> Repor
     assert report.output_weights is not None
     original = NetworkFiles(report.model, report.weights)
     files = map(outputs.pending, (report.output_model, report.output_weights))
-    reading = Reading(options.phase.value, options.eps, options.bn_dialect)
+    reading = reading_of(options)
     try:
         pair = PairFiles(original, NetworkFiles(*files))
         proof = prove_files(pair, reading, options.treat_as, ULPS)

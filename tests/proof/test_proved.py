@@ -8,6 +8,7 @@ import pytest
 from conftest import EXAMPLE
 from fold.branches.branching import small_rep_vgg
 from fold.networks import BUILDERS
+from models import Model
 
 import bnfold
 
@@ -55,3 +56,57 @@ def test_options_of_the_merge_are_those_of_the_proof(tmp_path):
     pair = Pair.merged(tmp_path, BUILDERS["batch_norm_alone"](), eps=1e-3)
     assert pair.prove().verdict is bnfold.Verdict.BROKEN
     assert pair.prove(eps=1e-3).proved
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"input_mean": (1.0, 2.0, 3.0)},
+        {"input_mean": 0.3, "input_scale": 0.017, "input_swap": True},
+        {"input_swap": True, "input_blob": "data"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("words", ["", "pad: 1"])
+def test_preprocessing_in_the_network_is_proved(tmp_path, steps, words):
+    net = Model(seed=4).input("data", (1, 3, 9, 8)).conv("c", "data", 5, words=words)
+    net.batch_norm("b", "c").relu("r", "c").conv("d", "c", 4, 1)
+    pair = Pair.merged(tmp_path, net, **steps)
+    assert pair.prove(**steps).failure == ""
+    assert not pair.prove().proved
+
+
+FORMS = {
+    "depthwise": ("DepthwiseConvolution", {"depthwise_as": "convolution"}),
+    "relu6": ("ReLU6", {"portable": "warn"}),
+    "clip": ("Clip", {"portable": "warn"}),
+    "hswish": ("HSwish", {"portable": "warn"}),
+    "swish": ("Swish", {"portable": "warn"}),
+    "mish": ("Mish", {"portable": "warn"}),
+    "selu": ("SELU", {"portable": "warn"}),
+    "upsample": ("Upsample", {"upsample_as": "deconvolution"}),
+    "interp": ("Interp", {"upsample_as": "deconvolution"}),
+    "scale": ("Scale", {"scale_bias": True}),
+}
+WORDS = {
+    "Clip": "clip_param { min: -1 max: 2.5 }",
+    "Swish": "swish_param { beta: 0.7 }",
+    "Upsample": "upsample_param { scale: 2 }",
+    "Interp": "interp_param { zoom_factor: 3 }",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_layers_that_are_written_in_another_way_are_proved(tmp_path, name):
+    kind, options = FORMS[name]
+    net = Model(seed=4).input("data", (1, 4, 6, 5)).conv("c", "data", 4).batch_norm("b", "c")
+    if kind == "DepthwiseConvolution":
+        net.conv("x", "c", 4, 3, group=4, kind=kind, words="pad: 1")
+    elif kind == "Scale":
+        net.plain("Sigmoid", "s", "c").scale("x", "s", "x", bias=False)
+    else:
+        net.plain(kind, "x", "c", words=WORDS.get(kind, ""))
+    net.conv("d", "x", 3, 1)
+    pair = Pair.merged(tmp_path, net, **options)
+    assert pair.folded_model.read_text() != pair.model.read_text()
+    assert pair.prove().failure == ""

@@ -85,6 +85,10 @@ def _declare(document: Document, layer: Layer, shapes: Sequence[InputShape]) -> 
     root = document.root
     document.remove(layer.field)
     dims = not root.all("input_shape") and all(len(one.shape) == 4 for one in shapes)
+    if root.all("input_dim") and not dims:
+        raise root.all("input_dim")[0].error(
+            "it is for inputs of four axes, and not all are; write the shapes as input_shape"
+        )
     for one in shapes:
         document.add(root, "input", one.name, after=_last(root.all("input")) or layer.field)
         if dims:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from bnfold.caffemodel import LayerEdit, Weights
 from bnfold.graph import AffineForm, Layer, Net
-from bnfold.prototxt import Document, Field, Message
+from bnfold.prototxt import Document, Field, Message, Scalar
 
 _RATES = frozenset({"lr_mult", "decay_mult"})
 _OF_LAYER = ("loss_weight", "blobs_lr", "weight_decay")
@@ -79,8 +79,8 @@ def _is_needless(layer: Layer, field: Field, has_weights: bool) -> bool:
         return False
     if has_weights:
         return bool(layer.blobs)
-    kind = field.value.get("type")
-    return kind is None or kind.string() != "bilinear"
+    kinds = [kind.value for kind in field.value.all("type")]
+    return not any(isinstance(kind, Scalar) and "bilinear" in kind.text for kind in kinds)
 
 
 def _strip_rates(document: Document, layer: Layer) -> int:

@@ -82,9 +82,15 @@ def _sources(net: Net, asked: Container[str]) -> list[Layer]:
 
 
 def _providers(net: Net) -> list[Layer]:
-    """Layers that provide what others read, but are no inputs."""
+    """Layers that provide what others read, but are no inputs.
+
+    Of a type that is known to need bottoms, a layer without any is only malformed.
+    """
     layers = (layer for layer in net.layers if layer.tops and not layer.bottoms)
-    return [layer for layer in layers if not layer.kind.is_input]
+    kinds = ((layer, layer.kind) for layer in layers)
+    return [
+        layer for layer, kind in kinds if not kind.is_input and (kind.is_data or not kind.is_known)
+    ]
 
 
 def _is_constant(layer: Layer) -> bool:

@@ -261,6 +261,13 @@ def test_a_crop_that_is_none_is_refused(tmp_path, crop):
         deployed(tmp_path, layer("Data", words) + CONV + LOSS)
 
 
+def test_a_layer_that_only_lacks_its_bottom_is_no_data_layer(tmp_path):
+    lost = CONV.replace('bottom: "data"', "").replace('"conv"', '"lost"')
+    words = f"transform_param {{ crop_size: 8 mean_value: [1, 2, 3] }} {SOURCE}"
+    _, text = deployed(tmp_path, layer("Data", words) + CONV + LOSS + lost)
+    assert text.endswith(lost)
+
+
 def test_an_input_that_is_there_keeps_its_shape(tmp_path):
     text = (
         'layer { name: "data" type: "Input" top: "data" '

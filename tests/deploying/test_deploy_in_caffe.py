@@ -7,6 +7,7 @@ import pytest
 
 from bnfold.graph.phase import Phase
 from tests.deploying.training import (
+    SOURCE,
     body,
     classification,
     data_layer,
@@ -127,3 +128,27 @@ def test_the_phase_that_is_read_is_chosen_by_the_user(run):
     same.texts[-1] = same.texts[-1].replace("false", "true")
     before, after = run(both(train, test), same, phase=Phase.TRAIN)
     close(before["out"], after["out"])
+
+
+def test_a_detector_gives_out_what_its_loss_compared(run):
+    """As SSD's train files: for TRAIN alone, with a loss of locations, scores and prior boxes."""
+
+    def detector(source, loss=""):
+        net = network(source).conv("conv1", "data", 4).batch_norm("bn1", "conv1")
+        net.conv("loc", "conv1", 4, 1).conv("conf", "conv1", 2, 1)
+        net.plain("Flatten", "loc_flat", "loc").plain("Flatten", "conf_flat", "conf")
+        net.plain("PriorBox", "prior", "conv1 data", words="prior_box_param { min_size: 4 }")
+        return net.layer(loss) if loss else net
+
+    loss = (
+        'name: "loss" type: "MultiBoxLoss" bottom: "loc_flat" bottom: "conf_flat" bottom: "prior" '
+        'bottom: "label" top: "loss" multibox_loss_param { num_classes: 2 } '
+        "include { phase: TRAIN }"
+    )
+    resize = "resize_param { prob: 1 resize_mode: WARP height: 8 width: 8 }"
+    words = f"transform_param {{ mean_value: [1, 2, 3] {resize} }} {SOURCE}"
+    train = detector(data_layer("TRAIN", "AnnotatedData", words), loss)
+    before, after = run(train, detector(fed("data", 1, 3, 8, 8)))
+    assert set(after) == {"loc_flat", "conf_flat", "prior"}
+    for name, array in after.items():
+        close(before[name], array)

@@ -40,8 +40,7 @@ class BlobSource(Protocol):
     def chunks(self, max_items: int) -> Iterator[FloatArray]:
         """Yield the values flat and in order, 1 to `max_items` at a time, each array of `dtype`.
 
-        Together they are as many as the shape says. May be called more than once. An array that
-        was yielded stays as it is, since it is written while the next ones are computed.
+        Together they are as many as the shape says. May be called more than once.
         """
         ...
 

@@ -6,8 +6,6 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +13,6 @@ import numpy.typing as npt
 from .errors import CaffemodelError, problem
 from .file import WeightsFile
 from .pieces import Values
-from .second_thread import SecondThread
 
 _Octets = npt.NDArray[np.uint8]
 
@@ -23,7 +20,7 @@ _Octets = npt.NDArray[np.uint8]
 CHUNK_ITEMS = 1 << 18
 _LARGEST_ARRAY = 1 << 22
 _BUFFER = 1 << 20
-# What is not longer is read and written with what is around it, and not copied in the kernel.
+# So few bytes are read and written in less time than the kernel takes to copy them.
 _FEW = 1 << 12
 # One system call copies this much at most, so that an interrupt is noticed.
 _KERNEL_COPY = 1 << 26
@@ -45,8 +42,8 @@ def write_bytes(fd: int, data: memoryview) -> None:
         data = data[os.write(fd, data) :]
 
 
-def compute(file: WeightsFile, values: Values, write: Callable[[memoryview], object]) -> None:
-    """Compute `values` and hand them to `write`, piece by piece.
+def write_values(file: WeightsFile, fd: int, values: Values) -> None:
+    """Compute and write `values`.
 
     Raises CaffemodelError about `file` if the source yields something else than it announced.
     """
@@ -60,7 +57,7 @@ def compute(file: WeightsFile, values: Values, write: Callable[[memoryview], obj
         octets = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
         if values.head:
             octets = _tagged(octets, values)
-        write(octets.data)
+        write_bytes(fd, octets.data)
     if left:
         count = "more" if left < 0 else f"{left} fewer"
         raise _broken_promise(file, values, f"yields {count} values than its {values.items}")
@@ -138,7 +135,7 @@ class Copier:
 
     def copy(self, start: int, end: int) -> None:
         """Append the bytes [start, end) of the file to the output."""
-        while start < end and self._ways:
+        while end - start > _FEW and self._ways:
             count = self._try(start, min(end - start, _KERNEL_COPY))
             start += count
         buffer = memoryview(bytearray(min(end - start, _BUFFER)))
@@ -168,57 +165,3 @@ class Copier:
 
     def _sendfile(self, start: int, size: int) -> int:
         return os.sendfile(self._fd, self._file.fd, start, size)
-
-
-class Output:
-    """A descriptor that another thread writes to, in order, while more is computed.
-
-    Both threads are busy in numpy and in the system most of the time, where Python lets them run
-    side by side.
-    """
-
-    def __init__(self, file: WeightsFile, fd: int, thread: SecondThread) -> None:
-        self._file = file
-        self._fd = fd
-        self._thread = thread
-        self._copier = Copier(file, fd)
-        self._disk = Disk(fd)
-        self._gathered: list[memoryview] = []
-        self._size = 0
-
-    def reserve(self, size: int) -> None:
-        """Set room aside for so many bytes. Raises OSError if there is not so much."""
-        self._disk.reserve(size)
-
-    def write(self, data: memoryview) -> None:
-        """Write all of `data`, which stays as it is, now or later."""
-        self._gathered.append(data)
-        self._size += len(data)
-        if self._size >= _BUFFER:
-            self.flush()
-
-    def copy(self, start: int, end: int) -> None:
-        """Write the bytes [start, end) of the old file, now or later."""
-        if end - start <= _FEW:
-            buffer = memoryview(bytearray(end - start))
-            self._file.into(start, buffer)
-            self.write(buffer)
-            return
-        self.flush()
-        for first in range(start, end, STRETCH):
-            self._thread.do(partial(self._copy, first, min(first + STRETCH, end)))
-
-    def flush(self) -> None:
-        """Have the other thread write what was gathered."""
-        if self._gathered:
-            gathered, self._gathered, self._size = self._gathered, [], 0
-            self._thread.do(partial(self._write, gathered))
-
-    def _write(self, gathered: list[memoryview]) -> None:
-        for data in gathered:
-            write_bytes(self._fd, data)
-        self._disk.start()
-
-    def _copy(self, start: int, end: int) -> None:
-        self._copier.copy(start, end)
-        self._disk.start()

@@ -14,8 +14,7 @@ from .file import WeightsFile
 from .pieces import Copy, Piece, size_of
 from .records import MAX_MESSAGE, BinaryRecord
 from .requests import refuse_own_file, refuse_unknown, rounded, rounded_addition
-from .second_thread import SecondThread
-from .stream import Output, compute, keep_arrays
+from .stream import STRETCH, Copier, Disk, keep_arrays, write_bytes, write_values
 
 _NO_EDIT = LayerEdit()
 
@@ -42,18 +41,20 @@ def write_weights(
     refuse_own_file(file, fd)
     if not isinstance(out, int):
         out.flush()
+    copier = Copier(file, fd)
+    disk = Disk(fd)
+    disk.reserve(size)
     keep_arrays()
-    with SecondThread() as thread:
-        output = Output(file, fd, thread)
-        output.reserve(size)
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                output.write(memoryview(piece))
-            elif isinstance(piece, Copy):
-                output.copy(piece.start, piece.end)
-            else:
-                compute(file, piece, output.write)
-        output.flush()
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            write_bytes(fd, memoryview(piece))
+        elif isinstance(piece, Copy):
+            for start in range(piece.start, piece.end, STRETCH):
+                copier.copy(start, min(start + STRETCH, piece.end))
+                disk.start()
+        else:
+            write_values(file, fd, piece)
+        disk.start()
     if not isinstance(out, int) and out.seekable():
         out.seek(0, os.SEEK_CUR)  # so that the file object sees how far the descriptor got
 

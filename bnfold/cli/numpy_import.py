@@ -12,7 +12,7 @@ def import_numpy() -> None:
     """Import numpy before the library does.
 
     OpenBLAS starts a thread for each core when it is loaded. They wait for work in a loop, which
-    takes 90 ms of a core that others, or the thread that writes, could use.
+    takes 90 ms of a core that others could use.
     """
     if "numpy" in sys.modules or _THREADS in os.environ:
         return

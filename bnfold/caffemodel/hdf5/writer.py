@@ -12,7 +12,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -27,7 +26,7 @@ from ..requests import (
     rounded,
     rounded_addition,
 )
-from ..stream import Copier, compute, keep_arrays, write_bytes
+from ..stream import Copier, keep_arrays, write_bytes, write_values
 from .blob import Hdf5Blob, SharedBlob
 from .build import Builder
 
@@ -84,7 +83,7 @@ def write_hdf5(
         Copier(file, fd).copy(0, file.size)
     elif _is_null(fd):
         for new in _news(data):
-            compute(file, new.values, partial(write_bytes, fd))
+            write_values(file, fd, new.values)
     elif _is_empty_file(fd):
         _build(weights, fd, data, diff)
     else:
@@ -210,7 +209,7 @@ def _build(weights: Hdf5Weights, fd: int, data: list[Place], diff: list[Place]) 
     keep_arrays()
     for offset, values in rooms:
         os.lseek(fd, offset, os.SEEK_SET)
-        compute(weights.file, values, partial(write_bytes, fd))
+        write_values(weights.file, fd, values)
     os.lseek(fd, 0, os.SEEK_END)
 
 

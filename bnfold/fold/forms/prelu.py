@@ -1,4 +1,4 @@
-"""Rewrites: ReLU, Scale and Eltwise that amount to a PReLU are one, and the way back.
+"""Rewrite: ReLU, Scale and Eltwise that amount to a PReLU are one.
 
     relu(x) + k d relu(s x)  =  max(x, 0) + k d s min(x, 0)       where s <= 0
 

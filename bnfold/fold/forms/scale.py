@@ -2,7 +2,8 @@
 
     a[c] x[c] + b[c]        a Convolution with group: C, kernel 1, the weight a and the bias b
 
-1. It is an affine of channels with stored numbers, as every Scale or Bias is that folding looks at.
+1. It has a stored number for each channel, and not one for all: a value may have as many channels
+   as there are items in the batch.
 2. What it reads has places: a value of two axes is for an InnerProduct, and not for a Convolution.
 3. No other layer uses its numbers.
 4. Where it works in place, its top or its bottom may have another name: a Convolution cannot.
@@ -75,6 +76,9 @@ def _affine(context: Context, layer: Layer) -> Affine | Reason:
     if len(shape) < 3:
         why = f"{layer} reads {len(shape)} axes, and a Convolution needs places"
         return Reason(Code.NO_EQUAL, why)
+    if context.has_weights and reading.channels is None:
+        why = f"{layer} has one number for all channels, however many there are"
+        return Reason(Code.NOT_PER_CHANNEL, why)
     if reading.affine.channels not in (1, channels):
         why = f"{layer} has numbers for {reading.affine.channels} channels, and reads {channels}"
         return Reason(Code.UNKNOWN_SHAPE, why)

@@ -96,6 +96,13 @@ def test_one_along_another_axis_stays(scaling):
     scaling.refuses(net, "s", "not-per-channel", fates={"s": "kept"})
 
 
+def test_one_number_for_all_channels_stays(scaling):
+    net = between()
+    text = 'name: "s" type: "Scale" bottom: "t" top: "s" scale_param { num_axes: 0 }'
+    net.layer(text, "s", [np.array(2.0)])
+    scaling.refuses(net, "s", "not-per-channel", "one number", fates={"s": "kept"})
+
+
 def test_shared_factors_stay(scaling):
     shared = 'param { name: "w" }'
     net = between().scale("s", "t", "s", bias=False, outer=shared).plain("TanH", "u", "s")

@@ -490,10 +490,10 @@ class Net:
             The new layer.
         """
         place = self._layers.index(min(readers, key=lambda layer: layer.index))
-        top = Value(name, None)
-        top.readers = [reader for reader in value.readers if reader in readers]
-        value.readers = [reader for reader in value.readers if reader not in readers]
-        for reader in dict.fromkeys(readers):
+        top, moved = Value(name, None), dict.fromkeys(readers)
+        top.readers = [reader for reader in value.readers if reader in moved]
+        value.readers = [reader for reader in value.readers if reader not in moved]
+        for reader in moved:
             reader.bottoms = [top if one is value else one for one in reader.bottoms]
         return self.put_behind(self._layers[place - 1], kind, name, [value], [top])
 

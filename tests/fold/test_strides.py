@@ -377,3 +377,10 @@ def test_what_nobody_reads_is_told_without_changing_anything(tmp_path):
     with open_weights(weights) as stored:
         found = unread_shares(build(parse(model.read_text()), MergeOptions().phase, stored))
     assert found == dict.fromkeys(("b", "rb", "c", "sum", "rs"), 0.75)
+
+
+def test_values_of_other_ranks_that_a_file_joins_are_left_alone(tmp_path):
+    net = start((1, 4, 8, 8)).conv("a", "data", 4, 3)
+    net.input("flat", (1, 4, 6)).conv("b", "flat", 4, "kernel_size: 1", spatial=(1,))
+    net.concat("cat", "a b").conv("d", "cat", 3, 1, words=STRIDE)
+    merge_model(tmp_path, net, strides=True)

@@ -133,5 +133,7 @@ def _fewer(shape: Shape | None, step: Spacing) -> Shape | None:
     """The shape of every n-th place of a value, the first included."""
     if shape is None or step == EVERY:
         return shape
+    if len(shape) != 2 + len(step):
+        return None
     lengths = zip(shape[2:], step, strict=True)
     return (*shape[:2], *(n if n is None else (n - 1) // s + 1 for n, s in lengths))

@@ -115,7 +115,10 @@ class Steps:
         if step == EVERY:
             return
         if layer.kind.layout is Layout.CONVOLUTION:
-            step = EVERY if self.windows(layer) is None else step
+            windows = self.windows(layer)
+            # A file may join values of other ranks, which Caffe refuses.
+            fits = windows is not None and len(windows.kernel) == len(step)
+            step = step if fits else EVERY
         elif not self.is_apart(layer):
             return
         elif len(layer.bottoms) == 1:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bnfold.aliases import Array, Vector
 from bnfold.proof.forms import NOISE
-from bnfold.proof.relations import CONSTANT, Relation
+from bnfold.proof.relations import ABSENT, CONSTANT, Relation
 from bnfold.proof.stored import unit
 from bnfold.proof.weighted import Tile, Weighted
 
@@ -95,14 +95,14 @@ class Pairing:
         skipped = (row == CONSTANT) | (column == CONSTANT)
         if skipped.all():
             return np.zeros(0), skipped
-        its = self.its
+        its, absent = self.its, column == ABSENT
         a, other = (row, column) if its.layout.has_rows else (column, row)
-        a = np.where(skipped, np.where(skipped, 0, a).max(), a)
+        nowhere = skipped | absent
+        a = np.where(nowhere, np.where(nowhere, 0, a).max(), a)
         group = its.group_of_output(a) if its.layout.has_rows else its.group_of_input(a)
-        b = np.where(skipped, 0, other) - group * its.shape[1]
-        is_inside = (b >= 0) & (b < its.shape[1])
+        b = np.where(nowhere, 0, other) - group * its.shape[1]
+        is_inside = (b >= 0) & (b < its.shape[1]) & ~absent
         b = np.where(is_inside, b, 0)
-        a = np.where(skipped, a[~skipped][0], a)
         first, last = int(a.min()), int(a.max())
         rows = _read_rows(its, np.unique(a)) if last - first > 4 * shape[0] + 64 else None
         if rows is None:

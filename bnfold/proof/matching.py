@@ -23,7 +23,7 @@ from bnfold.proof.coefficients import (
     reads_nothing,
 )
 from bnfold.proof.forms import NOISE, Form, whole
-from bnfold.proof.relations import CONSTANT, Relation, applied, relate
+from bnfold.proof.relations import CONSTANT, Relation, applied, relate, turned
 from bnfold.proof.roots import Root, Roots
 from bnfold.proof.weighted import Layout, Weighted
 
@@ -207,9 +207,9 @@ class Matcher:
             prints = fingerprints(its, weights, _seen(column, its.inputs))
             theirs[:, value.rows[hit]] = prints[:, value.columns[hit]] * value.a[hit]
             if mine is None:
-                rows = np.where(column.row == CONSTANT, 0, column.row)
-                turned = np.where(column.row == CONSTANT, 0.0, column.alpha)
-                mine = fingerprints(ours, weights[rows], turned), prints
+                rows = np.where(column.row < 0, 0, column.row)
+                factors = np.where(column.row < 0, 0.0, column.alpha)
+                mine = fingerprints(ours, weights[rows], factors), prints
         return None if mine is None else _in_order(mine[0], theirs, fixed)
 
     def _label(self, value: Form) -> str:
@@ -221,7 +221,9 @@ class Matcher:
         if its is None or root.is_flat:
             return Mismatch(f"'{root.label}' is computed by no weighted layer")
         column = relate(ours.form, its.form, self.roots, self.ulps)
-        if column is None or _has_twice(column.row[column.row != CONSTANT]):
+        if column is None:
+            column = turned(ours.form, its.form, self.roots, self.ulps)
+        if column is None or _has_twice(column.row[column.row >= 0]):
             return Mismatch(f"it reads something else than {its.layer} of the original does")
         stride = _stride(ours, its, column, root.stride)
         if stride is None:
@@ -240,7 +242,7 @@ class Matcher:
         its, column = pairing.its, pairing.column
         values = np.zeros(its.inputs)
         seen = np.zeros(its.inputs, bool)
-        seen[column.row[column.row != CONSTANT]] = True
+        seen[column.row[column.row >= 0]] = True
         if not seen.all():
             settled = its.form.settled(self.roots)
             missing = ~seen & (settled.counts > 0)
@@ -267,7 +269,7 @@ def _others(pairing: Pairing, lost: Vector) -> tuple[Vector, ...]:
     With ours reading `y = alpha x + beta`, it computes `K y / alpha + (w - K beta / alpha)`.
     """
     its, column = pairing.its, pairing.column
-    varies = column.row != CONSTANT
+    varies = column.row >= 0
     rows = column.row[varies]
     shift, error = lost.copy(), np.zeros(its.inputs)
     shift[rows] = -(column.beta / column.alpha)[varies]
@@ -301,7 +303,7 @@ def _random(count: int) -> Vector:
 def _seen(column: Relation, count: int) -> Vector:
     """One for each input of the original's layer that ours has as well, zero for the others."""
     seen = np.zeros(count)
-    seen[column.row[column.row != CONSTANT]] = 1.0
+    seen[column.row[column.row >= 0]] = 1.0
     return seen
 
 
@@ -340,7 +342,7 @@ def _covered(pairing: Pairing, seen: Array) -> bool:
     for row, inputs in zip(rows, mine, strict=True):
         groups = np.unique(its.group_of_output(row[row != CONSTANT]))
         for group in groups:
-            inside = (inputs != CONSTANT) & (inputs // wide == group)
+            inside = (inputs >= 0) & (inputs // wide == group)
             if np.unique(inputs[inside]).size != counts[group]:
                 return False
     return True

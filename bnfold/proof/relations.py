@@ -19,6 +19,10 @@ CONSTANT = -1
 """In place of a row of the original: the channel is a constant, `beta`."""
 
 
+ABSENT = -2
+"""In place of a row of the original: the original has nothing that depends on the channel."""
+
+
 @dataclass(frozen=True, eq=False)
 class Relation:
     """What a value is in terms of another.
@@ -97,6 +101,31 @@ def relate(f: Form, v: Form, roots: Roots, ulps: float) -> Relation | None:
     if fixed and f.channels is not None and v.channels is not None:
         found = _related(f.settled(roots), v.settled(roots), roots, ulps) or found
     return None if found is None else replace(found, spread=spread)
+
+
+def turned(f: Form, v: Form, roots: Roots, ulps: float) -> Relation | None:
+    """How `f` follows from `v` where it is `v` that follows from `f`; None if it does not.
+
+    A channel of `f` that no channel of `v` depends on is ABSENT.
+    """
+    found = relate(v, f, roots, ulps)
+    if found is None or found.stride or found.spread or f.channels is None:
+        return None
+    rows = np.flatnonzero(found.row != CONSTANT)
+    ours = found.row[rows]
+    if np.unique(ours).size < ours.size or np.any(f.counts == 0):
+        return None
+    row, count = np.full(f.size, ABSENT), f.size
+    alpha, beta, magnitude = np.ones(count), np.zeros(count), np.zeros(count)
+    alpha_error, beta_error = np.zeros(count), np.zeros(count)
+    a, b = found.alpha[rows], found.beta[rows]
+    row[ours], alpha[ours], beta[ours] = rows, 1 / a, -b / a
+    alpha_error[ours] = found.alpha_error[rows] / a**2
+    beta_error[ours] = found.beta_error[rows] / np.abs(a) + np.abs(beta[ours]) * alpha_error[ours]
+    magnitude[ours] = found.magnitude[rows] / np.abs(a)
+    return Relation(
+        row, alpha, alpha_error, beta, beta_error, magnitude, (), False, found.deviation
+    )
 
 
 def _aligned(f: Form, v: Form, roots: Roots) -> tuple[Form, Form, int] | None:

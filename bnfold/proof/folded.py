@@ -183,6 +183,9 @@ class Folded(Walk):
                 self._note(layer, f"is '{name}' of the original")
                 return replace(value, form=v.form, shape=value.shape or v.shape, suspects=())
         suspects, self._suspects = self._suspects or self._with_other_numbers(layer), ()
+        if not suspects and same_name and self.stored.blobs(layer) and not any(relations):
+            why = f"what it makes is not '{name}' of the original"
+            suspects = (Suspect(layer, why, None, 0.5),)
         self._note(layer, self._told(value, name, relations))
         return replace(value, suspects=tuple(dict.fromkeys((*value.suspects, *suspects))))
 

@@ -90,6 +90,8 @@ class Form:
 
     def scaled(self, affine: Affine) -> Form | None:
         """What an affine function makes of it; None if the numbers of channels differ."""
+        if affine.is_nothing:
+            return self
         form = self if affine.size == 1 else self.sized(affine.size)
         if form is None:
             return None
@@ -240,6 +242,14 @@ class Affine:
     def size(self) -> int:
         """The length of its vectors."""
         return int(self.scale.size)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is surely the identity, for any number of channels."""
+        if self.size > 1:
+            return False
+        rest = self.shift[0], self.scale_error[0], self.shift_error[0]
+        return bool(self.scale[0] == 1 and not any(rest))
 
     def exactly(self) -> Affine:
         """The same, taken at its word."""

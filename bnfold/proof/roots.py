@@ -95,6 +95,9 @@ class Root:
 
     def flat(self, count: int, roots: Roots) -> Root:
         """The view that has each place of each channel as a channel of its own, `count` in all."""
+        if count == self.channels:
+            # Each channel has one place.
+            return self
         return self.base._view(self.stride, count, roots)
 
     def larger(self, way: Enlargement, roots: Roots) -> Root:

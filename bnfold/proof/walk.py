@@ -28,7 +28,7 @@ from bnfold.proof.relations import applied, relate
 from bnfold.proof.roots import Roots
 from bnfold.proof.shapes import Lengths
 from bnfold.proof.stored import MisfitError, Stored, unit
-from bnfold.proof.weighted import DEPTHWISE, Layout, Weighted, read_weighted
+from bnfold.proof.weighted import DEPTHWISE, Layout, Weighted, Window, read_weighted
 from bnfold.prototxt import PrototxtError
 
 WEIGHTED = frozenset({"Convolution", "Deconvolution", "InnerProduct", *DEPTHWISE})
@@ -401,8 +401,8 @@ class Walk(ABC):
             return value
         if layer.kind == "Flatten" and axis == end:
             return value
-        if is_flat and shape is not None and len(shape) == 2:
-            return value
+        if is_flat and shape is not None and all(n == 1 for n in shape[2:]):
+            return replace(value, shape=shape[:2])
         if is_flat:
             return replace(value, form=replace(value.form, is_flat=True), shape=after)
         if keeps:
@@ -443,7 +443,11 @@ class Walk(ABC):
         weighted = read_weighted(layer, self.stored, value.form, _axes(value))
         if weighted is None:
             return None
-        form = value.form
+        form, shape = value.form, shapes.windowed(weighted, value.shape)
+        if _takes_all_in(weighted, value.shape):
+            # Lemma 3: it reads each place once, as an InnerProduct does.
+            inputs = weighted.inputs * weighted.window.taps
+            weighted = replace(weighted, layout=Layout.INNER, window=Window(), inputs=inputs)
         if weighted.layout in (Layout.INNER, Layout.TRANSPOSED):
             flat = self._flat(form, weighted.inputs)
             if flat is None:
@@ -456,7 +460,6 @@ class Walk(ABC):
             if sized is None:
                 return None
             form = sized
-        shape = shapes.windowed(weighted, value.shape)
         weighted = replace(weighted, form=form, made=shape)
         made = (
             self._pointwise(weighted)
@@ -523,6 +526,20 @@ class Walk(ABC):
 def suspects_of(values: Sequence[Value]) -> tuple[Suspect, ...]:
     """All suspects of several values, each once."""
     return tuple(dict.fromkeys(one for value in values for one in value.suspects))
+
+
+def _takes_all_in(weighted: Weighted, shape: Lengths | None) -> bool:
+    """Whether a convolution has one window, which lies on all places and nothing else."""
+    window = weighted.window
+    return (
+        weighted.layout is Layout.CONVOLUTION
+        and weighted.group == 1
+        and not window.may_pad
+        and shape is not None
+        and len(window.kernel) > 0
+        and shape[2:] == window.kernel
+        and all(k == 1 or d == 1 for k, d in zip(window.kernel, window.dilation, strict=True))
+    )
 
 
 def _axes(value: Value) -> int | None:

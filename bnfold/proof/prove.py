@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bnfold.aliases import PathLike
-from bnfold.caffemodel import open_weights
+from bnfold.caffemodel import CaffemodelError, open_weights
+from bnfold.errors import BnfoldError
 from bnfold.proof.affines import Reading
 from bnfold.proof.folded import Ending, Findings, Folded
 from bnfold.proof.layers import read_net
 from bnfold.proof.original import Original
 from bnfold.proof.roots import Roots
 from bnfold.proof.stored import Stored
+from bnfold.prototxt import PrototxtError
 
 Files = tuple[PathLike, PathLike]
 """A prototxt and its weights."""
@@ -37,8 +39,15 @@ def attempt(
     before = read_net(original[0], reading.phase, treat_as)
     after = read_net(folded[0], reading.phase, treat_as)
     with open_weights(original[1]) as first, open_weights(folded[1]) as second:
-        roots = Roots()
-        stored = Stored(first, before.layers)
-        known = Original(before, stored, reading, roots).walk()
-        walk = Folded(after, Stored(second, after.layers), reading, roots, known, stored, ulps)
-        return walk.findings, walk.prove()
+        findings, roots = Findings(), Roots()
+        stored, other = Stored(first, before.layers), Stored(second, after.layers)
+        try:
+            known = Original(before, stored, reading, roots).walk()
+            walk = Folded(after, other, reading, roots, known, stored, ulps)
+            findings = walk.findings
+            return findings, walk.prove()
+        except (BnfoldError, PrototxtError, CaffemodelError):
+            raise
+        except (ArithmeticError, AssertionError, LookupError, RecursionError, ValueError) as error:
+            # A step that goes wrong proves nothing.
+            return findings, Ending(None, f"a step of the proof went wrong: {error!r}")

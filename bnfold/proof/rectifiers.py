@@ -85,7 +85,9 @@ def known_rectified(
 
 
 def _rectified(form: Form, one: HasRoot, relation: Relation, roots: Roots) -> Form:
-    above = replace(whole(one.root), is_flat=one.form.is_flat)
+    count = one.form.channels or relation.row.size
+    base = one.form.sized(count) or one.form
+    above = replace(whole(one.root, count), is_flat=base.is_flat)
     turned = (relation.alpha < 0) & (relation.row != CONSTANT)
     straight = replace(
         relation,
@@ -96,7 +98,7 @@ def _rectified(form: Form, one: HasRoot, relation: Relation, roots: Roots) -> Fo
     result = applied(straight, above, roots)
     if not turned.any():
         return result
-    below = applied(replace(relation, beta=np.zeros(relation.beta.size)), one.form, roots)
+    below = applied(replace(relation, beta=np.zeros(relation.beta.size)), base, roots)
     kept = np.flatnonzero(turned[below.rows])
     mask = turned.astype(np.float64)
     only = replace(below._entries(kept), b=below.b * mask, eb=below.eb * mask, mb=below.mb * mask)

@@ -95,10 +95,8 @@ def _folded(report: Mapping[str, Any]) -> dict[str, Any]:
 def _results(merged: Named, checks: Sequence[Named], place: Path) -> list[dict[str, Any]]:
     name, report = merged
     made = digests(report["run"]["outputs"])
-    results = []
-    inside = report.get("verification")
-    if inside is not None:
-        results.append(_result(inside, report["run"], place))
+    inside = filter(None, (report.get("proof"), report.get("verification")))
+    results = [_result(check, report["run"], place) for check in inside]
     for path, check in checks:
         if check["format"].split("/")[0] not in _MEASURED:
             known = ", ".join(kind.removeprefix("bnfold.") for kind in _MEASURED)
@@ -114,23 +112,32 @@ def _results(merged: Named, checks: Sequence[Named], place: Path) -> list[dict[s
 def _result(check: Mapping[str, Any], run: Mapping[str, Any], place: Path) -> dict[str, Any]:
     """One check as in-toto's test result, and what it measured beside it."""
     kind = check["format"].split("/")[0]
-    passed = bool(check["passed"])
+    result = _outcome(check)
     command = kind.removeprefix("bnfold.")
     return {
         "predicateType": TEST_RESULT,
         "predicate": {
-            "result": "PASSED" if passed else "FAILED",
+            "result": result,
             "configuration": _described(run["inputs"], place),
-            "passedTests": [command] if passed else [],
-            "warnedTests": [],
-            "failedTests": [] if passed else [command],
+            "passedTests": [command] if result == "PASSED" else [],
+            "warnedTests": [command] if result == "WARNED" else [],
+            "failedTests": [command] if result == "FAILED" else [],
         },
         "options": run["options"],
         "measured": {key: check[key] for key in _MEASURED[kind]},
     }
 
 
+def _outcome(check: Mapping[str, Any]) -> str:
+    """The result in in-toto's word; a proof that ends where a step is missing shows no mistake."""
+    words = {"proved": "PASSED", "not proved": "WARNED", "broken": "FAILED"}
+    if "verdict" in check:
+        return words.get(check["verdict"], "FAILED")
+    return "PASSED" if check["passed"] is True else "FAILED"
+
+
 _MEASURED: dict[str, tuple[str, ...]] = {
+    "bnfold.prove": ("verdict", "failure", "allowed", "coefficients", "deviation", "ends"),
     "bnfold.verify": ("engine", "inputs", "tolerance", "outputs", "scores", "mismatches", "notes"),
     "bnfold.accuracy": (
         *("engine", "source", "images", "metrics", "max_drop", "min_top1", "agreement"),

@@ -103,6 +103,27 @@ def test_results_of_checks_are_in_toto_test_results(said, pair, tmp_path, opencv
     assert result["measured"]["outputs"][0]["agrees"] is True
 
 
+def test_the_certificate_of_a_proof_is_a_result(said, pair, tmp_path):
+    bnfold.merge(
+        *pair, attest=said, prove=True, eps=1e-3, json_file=tmp_path / "p.json", force=True
+    )
+    (result,) = json.loads(said.read_text())["predicate"]["results"]
+    proof = json.loads((tmp_path / "p.json").read_text())["proof"]
+    assert result["predicate"]["result"] == "PASSED"
+    assert result["predicate"]["passedTests"] == ["prove"]
+    assert result["measured"]["coefficients"] == proof["coefficients"] > 0
+    assert result["measured"]["deviation"] == proof["deviation"]
+
+
+def test_a_proof_that_breaks_is_attested_as_failed(said, pair, tmp_path):
+    bnfold.prove(*pair, json_file=tmp_path / "prove.json")  # with the usual eps, not with 1e-3
+    path = bnfold.attest([tmp_path / "merge.json", tmp_path / "prove.json"], tmp_path / "new.json")
+    (result,) = json.loads(path.read_text())["predicate"]["results"]
+    assert result["measured"]["verdict"] == "broken"
+    assert result["predicate"]["result"] == "FAILED"
+    assert result["predicate"]["failedTests"] == ["prove"]
+
+
 def test_reports_of_several_commands_make_one_statement(said, pair, tmp_path, opencv):
     options = bnfold.VerifyOptions(runtime="opencv", random=1)
     bnfold.verify(*pair, options=options, json_file=tmp_path / "verify.json")

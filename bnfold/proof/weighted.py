@@ -280,6 +280,9 @@ def _convolution(layer: Layer, stored: Stored, form: Form, axes: int | None) -> 
     is_turned = layer.kind == "Deconvolution"
     if layer.kind in DEPTHWISE:
         group = form.channels or outputs
+        if param.integer("group", group) != group:
+            # Some forks go by what is written, and some pass over it.
+            return None
     if outputs < 1 or group < 1 or outputs % group:
         raise stored.problem(layer, f"num_output {outputs} and group {group} do not fit")
     row = window.taps * (outputs // group if is_turned else outputs)

@@ -117,3 +117,10 @@ def test_scales_that_make_up_for_each_other_are_no_mistake(tmp_path):
     assert pair.prove().verdict is not bnfold.Verdict.PROVED
     pair.change("d", 0, lambda w: w / factors[:, None, None])
     assert pair.prove().failure == ""
+
+
+def test_a_group_of_a_depthwise_type_that_forks_read_differently(tmp_path):
+    net = start().conv("c", "data", 4, 3, group=4, kind="DepthwiseConvolution").relu("r", "c")
+    pair = Pair.merged(tmp_path, net)
+    assert pair.prove().proved
+    assert not pair.write("group: 4", "group: 1").prove().proved

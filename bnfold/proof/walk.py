@@ -437,7 +437,10 @@ class Walk(ABC):
             may_pad = window is not None and window.may_pad
             kept = lemmas.each(_only_zero if may_pad else lambda x: x)
             lemma = Lemma(lemmas.averaged(may_pad), kept)
-        return self.function(layer, [value], lemma, shape)[0]
+        # How many windows there are says all that the way of rounding says.
+        lengths = None if shape is None or None in shape[2:] else shape[2:]
+        key = ("Pooling", pool, window, up if lengths is None else lengths)
+        return self.function(layer, [value], lemma, shape, key)[0]
 
     def _weighted(self, layer: Layer, value: Value) -> Value | None:
         weighted = read_weighted(layer, self.stored, value.form, _axes(value))

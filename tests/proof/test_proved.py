@@ -110,3 +110,14 @@ def test_layers_that_are_written_in_another_way_are_proved(tmp_path, name):
     pair = Pair.merged(tmp_path, net, **options)
     assert pair.folded_model.read_text() != pair.model.read_text()
     assert pair.prove().failure == ""
+
+
+def test_a_pooling_that_is_rounded_as_it_is_anyway_is_the_same(tmp_path):
+    nets = []
+    for words in ("kernel_size: 3 stride: 2", "kernel_h: 3 kernel_w: 3 stride: 2 ceil_mode: false"):
+        net = Model(seed=4).input("data", (1, 4, 9, 7)).conv("c", "data", 4, 1)
+        nets.append(net.plain("Pooling", "p", "c", words=f"pooling_param {{ {words} }}"))
+    assert Pair.of(tmp_path, *nets).prove().failure == ""
+    nets[1].texts[1] = nets[1].texts[1].replace("dim: 7", "dim: 8")
+    nets[0].texts[1] = nets[0].texts[1].replace("dim: 7", "dim: 8")
+    assert not Pair.of(tmp_path, *nets).prove().proved

@@ -170,6 +170,11 @@ class Form:
         """With each axis behind the channels made longer; a constant stays what it is."""
         return self.renumbered({n: roots[n].larger(way, roots).number for n in self.numbers})
 
+    def cut(self, axis: int, start: int, stop: int, roots: Roots) -> Form:
+        """The places [start:stop) of it along an axis behind the channels."""
+        numbers = {n: roots[n].cut(axis, start, stop, roots).number for n in self.numbers}
+        return self.renumbered(numbers)
+
     def renumbered(self, numbers: dict[int, int]) -> Form:
         """With roots replaced by others."""
         changed = self.roots.copy()

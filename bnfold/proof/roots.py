@@ -27,6 +27,10 @@ between two of them what lies on the line through both.
 """
 
 
+Ranges = tuple[tuple[int, int, int], ...]
+"""Which places there are: an axis, the first place, and the one behind the last."""
+
+
 class Root:
     """A value that is not expressed by others: an input, what a layer computes, or a view of one.
 
@@ -38,22 +42,13 @@ class Root:
         is_positive: whether none of its numbers can be negative.
         base: for a view, the root that it is a view of; else itself.
         stride: for a view, every how manieth place it has, along each axis behind the channels.
+        uncut, ranges: for a part of another root, that root and which places of it there are.
         is_flat: for a view, whether each place of each channel is a channel of its own.
     """
 
     __slots__ = (
-        "_constants",
-        "_known",
-        "_larger",
-        "_views",
-        "base",
-        "channels",
-        "is_flat",
-        "is_positive",
-        "label",
-        "number",
-        "stride",
-        "weighted",
+        "_constants", "_cuts", "_known", "_larger", "_views", "base", "channels", "is_flat",
+        "is_positive", "label", "number", "ranges", "stride", "uncut", "weighted",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +70,9 @@ class Root:
         self._known: Constants | None = None
         self._views: dict[tuple[tuple[int, ...], int], Root] = {}
         self._larger: dict[Enlargement, Root] = {}
+        self._cuts: dict[Ranges, Root] = {}
+        self.uncut: Root = self
+        self.ranges: Ranges = ()
 
     @property
     def constants(self) -> Constants | None:
@@ -110,6 +108,23 @@ class Root:
                 constants=lambda: self.constants,
             )
         return self._larger[way]
+
+    def cut(self, axis: int, start: int, stop: int, roots: Roots) -> Root:
+        """The places [start:stop) of it along an axis behind the channels."""
+        ranges = {known: (first, last) for known, first, last in self.ranges}
+        first = ranges.get(axis, (0, 0))[0]
+        ranges[axis] = first + start, first + stop
+        key = tuple((known, *ends) for known, ends in sorted(ranges.items()))
+        if key not in self.uncut._cuts:
+            view = roots.new(
+                self.label,
+                self.channels,
+                is_positive=self.is_positive,
+                constants=lambda: self.constants,
+            )
+            view.uncut, view.ranges = self.uncut, key
+            self.uncut._cuts[key] = view
+        return self.uncut._cuts[key]
 
     def _view(self, stride: tuple[int, ...], count: int, roots: Roots) -> Root:
         key = (stride, count)

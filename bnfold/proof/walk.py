@@ -365,6 +365,9 @@ class Walk(ABC):
             return [value] * count
         param, channels = layer.param("slice_param"), value.form.channels
         axis = param.integer("axis", param.integer("slice_dim", 1))
+        if axis > 1 and not value.form.is_flat:
+            cut = self._cut_apart(layer, value, axis)
+            return self._rearranged(layer, value, None) if cut is None else cut
         if axis != 1 or channels is None or value.form.is_flat:
             return self._rearranged(layer, value, None)
         points = param.integers("slice_point")
@@ -381,6 +384,27 @@ class Walk(ABC):
             form = value.form.taken(np.arange(start, stop))
             found.append(replace(value, form=form, shape=shape))
         return found
+
+    def _cut_apart(self, layer: Layer, value: Value, axis: int) -> list[Value] | None:
+        """What a Slice along an axis behind the channels gives out; None if that is not known."""
+        shape, count = value.shape, len(layer.tops)
+        length = None if shape is None or axis >= len(shape) else shape[axis]
+        if shape is None or length is None:
+            return None
+        points = layer.param("slice_param").integers("slice_point")
+        if not points and length % count == 0:
+            points = list(range(length // count, length, length // count))
+        bounds = [0, *points, length]
+        if len(bounds) != count + 1 or bounds != sorted(set(bounds)):
+            return None
+        return [
+            replace(
+                value,
+                form=value.form.cut(axis, start, stop, self.roots),
+                shape=(*shape[:axis], stop - start, *shape[axis + 1 :]),
+            )
+            for start, stop in itertools.pairwise(bounds)
+        ]
 
     def _reshaped(self, layer: Layer, value: Value) -> Value | None:
         shape = value.shape
@@ -438,9 +462,24 @@ class Walk(ABC):
             kept = lemmas.each(_only_zero if may_pad else lambda x: x)
             lemma = Lemma(lemmas.averaged(may_pad), kept)
         # How many windows there are says all that the way of rounding says.
-        lengths = None if shape is None or None in shape[2:] else shape[2:]
-        key = ("Pooling", pool, window, up if lengths is None else lengths)
-        return self.function(layer, [value], lemma, shape, key)[0]
+        larger = shapes.pooled(window, True, value.shape)
+        if larger is None or None in larger[2:] or shape is None:
+            return self.function(layer, [value], lemma, shape, ("Pooling", pool, window, up))[0]
+        if not shapes.never_outside(window, True, value.shape):
+            larger = shape
+        made = self.function(layer, [value], lemma, larger, ("Pooling", pool, window, larger[2:]))[
+            0
+        ]
+        return self._cut_to(made, shape)
+
+    def _cut_to(self, value: Value, shape: Lengths) -> Value:
+        """Lemma 6: fewer windows give the first of the places that more windows give."""
+        form = value.form
+        assert value.shape is not None
+        for axis, (length, wanted) in enumerate(zip(value.shape, shape, strict=True)):
+            if axis > 1 and length != wanted and wanted is not None:
+                form = form.cut(axis, 0, wanted, self.roots)
+        return replace(value, form=form, shape=shape)
 
     def _weighted(self, layer: Layer, value: Value) -> Value | None:
         weighted = read_weighted(layer, self.stored, value.form, _axes(value))

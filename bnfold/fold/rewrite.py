@@ -74,6 +74,7 @@ class Context:
     chains: dict[Layer, Chain] = field(default_factory=dict)
     scales: set[Layer] = field(default_factory=set)
     _untrusted: dict[Layer, str | None] = field(default_factory=dict)
+    _of_any_batch: dict[Value, Shape | None] = field(default_factory=dict)
     _far: int = 0
 
     @property
@@ -113,6 +114,16 @@ class Context:
         count = shape[1] if shape is not None and len(shape) > 1 else None
         return count if count is not None and 0 < count <= self.most_channels else None
 
+    def fixed_channels_of(self, value: Value) -> int | None:
+        """The same, and None where it is another number for another batch."""
+        count = self.channels_of(value)
+        if count is None:
+            return None
+        if not self._of_any_batch:
+            self._of_any_batch.update(infer_shapes(self.net, any_batch=True))
+        shape = self._of_any_batch.get(value)
+        return count if shape is not None and shape[1] == count else None
+
     def goes_far(self) -> bool:
         """Count a layer that a search looks at far away; gives whether it may."""
         self._far += 1
@@ -125,6 +136,7 @@ class Context:
         """
         self.net.look_at_memory_anew()
         self.shapes = infer_shapes(self.net)
+        self._of_any_batch.clear()
         self.reader = replace(self.reader, warn=_say_nothing, swamped=[])
         self.plan.outcomes = [outcome for outcome in self.plan.outcomes if outcome.done]
         self._untrusted.clear()

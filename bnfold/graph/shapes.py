@@ -10,7 +10,7 @@ from bnfold.graph.trust import FUSED, foreign_fields, window_fields
 from bnfold.prototxt import PrototxtError
 
 
-def infer_shapes(net: Net) -> dict[Value, Shape | None]:
+def infer_shapes(net: Net, *, any_batch: bool = False) -> dict[Value, Shape | None]:
     """Infer the shape that each value has when Caffe loads the network as it is written.
 
     Stored weights are asked for one thing only: how many axes a convolution has where nothing
@@ -18,6 +18,8 @@ def infer_shapes(net: Net) -> dict[Value, Shape | None]:
 
     Args:
         net: the network, as it is after the rewrites so far.
+        any_batch: leave open how long the first axis of each input is; what is told then holds
+            for every batch.
 
     Returns:
         For every value that is an input or that a layer writes: the lengths of its axes, None
@@ -30,15 +32,22 @@ def infer_shapes(net: Net) -> dict[Value, Shape | None]:
     """
     shapes: dict[Value, Shape | None] = {}
     known: dict[Shape, Shape] = {}
-    shapes.update(zip(net.inputs, _declared(net), strict=True))
+    declared = [_of_any_batch(shape) if any_batch else shape for shape in _declared(net)]
+    shapes.update(zip(net.inputs, declared, strict=True))
     for layer in net.layers:
         bottoms = [shapes.get(value) for value in layer.bottoms]
         tops = _tops(layer, bottoms)
+        if any_batch and layer.kind.is_input:
+            tops = [_of_any_batch(shape) for shape in tops]
         tops += [None] * (len(layer.tops) - len(tops))
         for top, shape in zip(layer.tops, map(_sane, tops), strict=False):
             # Most layers keep the shape of what they read: one object for each shape will do.
             shapes[top] = shape and known.setdefault(shape, shape)
     return shapes
+
+
+def _of_any_batch(shape: Shape | None) -> Shape | None:
+    return shape and (None, *shape[1:])
 
 
 def _declared(net: Net) -> list[Shape | None]:

@@ -135,7 +135,7 @@ def _channels(context: Context, chain: Chain) -> int | None:
         return chain.channels
     if chain.affine.channels > 1:
         return chain.affine.channels
-    return context.channels_of(chain.bottom)
+    return context.fixed_channels_of(chain.bottom)
 
 
 def _why_it_stays(chain: Chain) -> Reason:

@@ -254,3 +254,16 @@ def test_what_became_a_scale_is_left_alone_the_second_time(tmp_path):
     second = merge_files(*first.after)
     assert second.fates == {"b": "kept"}
     assert [p.read_bytes() for p in second.after] == [p.read_bytes() for p in first.after]
+
+
+@pytest.mark.parametrize(("into", "fate"), [("dim: 0 dim: 6", "scale"), ("dim: 1 dim: -1", "kept")])
+def test_one_number_for_all_channels_needs_as_many_of_them_for_every_batch(into, fate, tmp_path):
+    net = start().conv("k", "data", 6, 1).plain("TanH", "u", "k", "v")
+    words = f"reshape_param {{ shape {{ {into} dim: 0 dim: 0 }} }}"
+    net.plain("Reshape", "r", "v", "c", words=words)
+    one = 'name: "b" type: "Bias" bottom: "c" top: "c" bias_param { num_axes: 0 }'
+    net.layer(one, "b", [np.array(0.5)])
+    net.plain("Power", "p", "c", "d", words="power_param { scale: 2 }")
+    report = bnfold.merge(*net.plain("TanH", "t", "d", "end").save(tmp_path))
+    found = {outcome.layer: outcome.fate.value for outcome in report.plan.outcomes}
+    assert found["b"] == fate

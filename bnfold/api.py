@@ -88,10 +88,6 @@ def merge(
         raise BnfoldError("a dry run writes no network to verify; choose one of the two")
     if verify and options.phase is not Phase.TEST:
         raise BnfoldError("engines run phase TEST, and so cannot verify a merge for TRAIN")
-    if prove and options.input_steps is not None:
-        raise BnfoldError(
-            "a proof is of networks that are fed the same, and one takes raw pixels now; verify it"
-        )
     if prove and (dry_run or onto is not None):
         what = "a dry run writes no network to prove" if dry_run else "a proof goes by names"
         raise BnfoldError(f"{what}; leave out one of the two")

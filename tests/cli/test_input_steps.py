@@ -71,7 +71,3 @@ def test_accuracy_refuses_another_input_than_that_of_the_images(run, refused, pa
     assert run("merge", *pair).code == 0
     images = ("--images", pair[0].parent / "val.txt")
     refused("accuracy", *pair, *images, *SCALE, "--input-blob", "other", says="no input is named")
-
-
-def test_proof_is_of_networks_that_are_fed_the_same(refused, pair):
-    refused("merge", *pair, *SCALE, "--prove", says="one takes raw pixels now; verify it")

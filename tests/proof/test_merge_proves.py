@@ -27,6 +27,12 @@ def test_the_certificate_is_in_the_report(pair):
     assert bnfold.merge(*pair, force=True).proof is None
 
 
+def test_a_network_that_takes_raw_pixels_now_is_proved(pair):
+    report = bnfold.merge(*pair, prove=True, input_mean=(104.0,), input_scale=0.017)
+    assert report.proof.proved
+    assert report.output_weights.exists()
+
+
 def test_what_cannot_be_proved_is_written_with_a_warning(pair, monkeypatch):
     ending = Ending(None, "a step is missing")
     monkeypatch.setattr(job, "attempt", lambda *rest: (Findings(), ending))

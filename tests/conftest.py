@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -161,3 +162,10 @@ def real_models():
         return found[-1]
 
     return find
+
+
+def pytest_collection_finish():
+    """Keep what stays to the end of the run out of the search for garbage, which is long enough."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)

@@ -303,7 +303,7 @@ def test_an_error_about_the_nudged_copy_names_the_weights(
     def no_room(name, models, **options):
         raise bnfold.BnfoldError(f"{models[2][1]}: it does not fit into memory")
 
-    monkeypatch.setattr("bnfold.checks.equality.comparing.pick", no_room)
+    monkeypatch.setattr("bnfold.checks.equality.judging.pick", no_room)
     ran = run("verify", *arguments)
     assert ran.code == 2
     assert ran.err == f"bnfold: {pair[1]}: it does not fit into memory\n"

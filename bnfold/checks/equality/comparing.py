@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bnfold.aliases import Array, Progress
 from bnfold.caffemodel import Weights, open_weights
-from bnfold.checks.equality.copies import named_as
 from bnfold.checks.equality.difference import RunningDifference
+from bnfold.checks.equality.judging import NUDGED_IMAGES, judged, loaded
 from bnfold.checks.equality.matching import Matching, Pair
 from bnfold.checks.equality.options import Names, VerifyOptions
-from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
 from bnfold.checks.equality.training import fed
 from bnfold.checks.equality.verification import Compared, Verification
 from bnfold.checks.feeds.arrays import Stacked
@@ -24,13 +22,10 @@ from bnfold.errors import BnfoldError
 from bnfold.graph import Net, build
 from bnfold.network_files import PairFiles
 from bnfold.prototxt import load
-from bnfold.runtimes import Place, Session, pick
+from bnfold.runtimes import Place, Session
 from bnfold.spelling import did_you_mean
 
 Feeds = dict[str, Array]
-
-NUDGED_IMAGES = 16
-"""How many inputs the nudged network is run on: what rounding does varies little after that."""
 
 _GROUP = 32
 """How many layers' values are held at a time; every group takes a forward pass of its own."""
@@ -70,16 +65,7 @@ def compare_networks(
         stored = stack.enter_context(open_weights(original.weights))
         new = stack.enter_context(open_weights(folded.weights))
         before, after = _net(original.model, stored), _net(folded.model, new)
-        models = [*run.files.networks]
-        if options.tolerance is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bnfold-")))
-            nudged = folder / "nudged.caffemodel"
-            write_nudged(stored, new, nudged, options.seed)
-            models.append((original.model, nudged))
-            stack.enter_context(named_as(original.weights, nudged))
-        picked = stack.enter_context(
-            pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
-        )
+        picked = stack.enter_context(loaded([original, folded], stored, new, options))
         remarks = (picked.why, *run.notes)
         check = _Check(files, options, before, after, picked.sessions, remarks, kept)
         return check.run(progress or _silent)
@@ -149,7 +135,7 @@ class _Check:
                 worst, farthest = apart, feeds
             progress(run + 1, inputs.runs)
         return farthest, [
-            self._judge(pair, one, other)
+            judged(pair, one, other, self._options)
             for pair, one, other in zip(pairs, sums, noise, strict=True)
         ]
 
@@ -160,7 +146,9 @@ class _Check:
             group = pairs[start : start + _GROUP]
             sums, noise = [RunningDifference() for _ in group], [RunningDifference() for _ in group]
             self._step(group, feeds, sums, noise)
-            found += [self._judge(*three) for three in zip(group, sums, noise, strict=True)]
+            found += [
+                judged(*three, self._options) for three in zip(group, sums, noise, strict=True)
+            ]
         return found
 
     def _step(
@@ -192,14 +180,6 @@ class _Check:
     def _for_folded(self, feeds: Feeds) -> Feeds:
         names, feeds = self._options.names, self._raw.raw(feeds)
         return feeds if names is None else {new: feeds[old] for new, old in names.inputs.items()}
-
-    def _judge(
-        self, pair: Pair, difference: RunningDifference, noise: RunningDifference
-    ) -> Compared:
-        tolerance = self._options.tolerances.get(pair.name, self._options.tolerance)
-        if tolerance is None:
-            tolerance = tolerance_of(noise.result().relative, pair.depth)
-        return Compared(pair, difference.result(), tolerance)
 
     def _found(
         self,

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from bnfold.aliases import Array, ArrayShape, PathLike, Progress
 from bnfold.caffemodel import open_weights
-from bnfold.checks.equality.comparing import NUDGED_IMAGES
-from bnfold.checks.equality.copies import named_as
 from bnfold.checks.equality.device_report import DeviceCheck
 from bnfold.checks.equality.difference import RunningDifference
+from bnfold.checks.equality.judging import NUDGED_IMAGES, judged, loaded
 from bnfold.checks.equality.matching import Matching, Pair
 from bnfold.checks.equality.options import VerifyOptions
-from bnfold.checks.equality.tolerance import tolerance_of, write_nudged
 from bnfold.checks.equality.verification import Compared
 from bnfold.checks.feeds.arrays import ArrayFile, raw_array
 from bnfold.errors import BnfoldError
@@ -26,7 +23,7 @@ from bnfold.network_files import NetworkFiles
 from bnfold.one_line import one_line_errors
 from bnfold.outputs import recorded, settle
 from bnfold.prototxt import load
-from bnfold.runtimes import Session, pick
+from bnfold.runtimes import Session
 from bnfold.spelling import did_you_mean
 
 LAYOUTS = ("nchw", "nhwc")
@@ -110,18 +107,10 @@ def _engine(
     files: NetworkFiles, options: VerifyOptions
 ) -> Iterator[tuple[Net, tuple[Session, ...], str]]:
     """The network in an engine; where that is needed, also with every weight moved a little."""
-    with contextlib.ExitStack() as stack:
-        stored = stack.enter_context(open_weights(files.weights))
-        models = [(files.model, files.weights)]
-        if options.tolerance is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bnfold-")))
-            nudged = folder / "nudged.caffemodel"
-            write_nudged(stored, stored, nudged, options.seed)
-            models.append((files.model, nudged))
-            stack.enter_context(named_as(files.weights, nudged))
-        picked = stack.enter_context(
-            pick(options.runtime, models, threads=options.threads, caffe_root=options.caffe_root)
-        )
+    with (
+        open_weights(files.weights) as stored,
+        loaded([files], stored, stored, options) as picked,
+    ):
         yield build(load(files.model), weights=stored), picked.sessions, picked.why
 
 
@@ -174,14 +163,9 @@ class _Device:
                     total.add(old[pair.before], nudged[pair.before])
             if progress is not None:
                 progress(run + 1, inputs.runs)
-        values = tuple(map(self._judge, self._pairs, sums, noise))
+        triples = zip(self._pairs, sums, noise, strict=True)
+        values = tuple(judged(*three, self._options) for three in triples)
         return values, str(inputs), inputs.images
-
-    def _judge(self, pair: Pair, total: RunningDifference, noise: RunningDifference) -> Compared:
-        tolerance = self._options.tolerances.get(pair.name, self._options.tolerance)
-        if tolerance is None:
-            tolerance = tolerance_of(noise.result().relative, pair.depth)
-        return Compared(pair, total.result(), tolerance)
 
     def _part(self, name: str, array: Array, shape: ArrayShape, run: int, runs: int) -> Array:
         """What was recorded for one run, in Caffe's order of axes."""
